@@ -1,0 +1,1 @@
+"""Generated from `protos/taskstate/v1` by `make gen`; never edited by hand."""
