@@ -1,0 +1,1 @@
+"""What tests share: embedded servers, real processes, and waiting for a condition instead of for a time."""
