@@ -1,0 +1,155 @@
+"""What a worker asks of the Linux kernel: to die with its parent, to adopt orphans, to see deaths, to kill safely.
+
+Facts this rests on, all measured:
+
+- A parent-death signal fires when the parent's *thread* that forked ends; a fork's child does not inherit it, an exec
+  keeps it, setuid clears it. A parent that died before it was set is not reported: compare ``getppid()`` afterwards.
+- A child subreaper adopts the orphans of its descendants. It is not inherited by fork. Adoption raises no SIGCHLD.
+- A pidfd becomes readable when its process dies, also for a process that is not one's child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from taskstate.v1 import task_pb2
+
+if TYPE_CHECKING:
+    import resource
+    from collections.abc import Collection
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PROC: Final = Path("/proc")
+SWEEP_TIMEOUT_S: Final = 5.0
+"""How long a sweep goes on; only a process stuck in the kernel takes longer to die."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process when its parent dies; ends the process at once if the parent has died already.
+
+    Call it first thing after a fork or an exec. ``parent_pid``: who the parent must be.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def become_subreaper() -> None:
+    """Have orphans of this process's descendants become its children, so that it can kill and reap them."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def name_process(name: str) -> None:
+    """Set the short name that ``ps -o comm`` and ``top`` show, 15 bytes at most."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]))
+
+
+def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
+    if _libc.prctl(option, argument, 0, 0, 0) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"prctl({option}): {os.strerror(code)}")
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent's pid, or None when there is no such process."""
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name is in brackets and may hold anything, brackets included; the fields begin after the last one.
+    return int(stat.rpartition(")")[2].split()[1])
+
+
+def children_of(pid: int) -> list[int]:
+    """The pids of a process's children, zombies included."""
+    pids = (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal())
+    return [child for child in pids if parent_of(child) == pid]
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process behind the pidfd has died, reaped or not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def kill_group(pid: int, pidfd: int, how: signal.Signals = signal.SIGKILL) -> bool:
+    """Signal the process and its whole group. Answers whether it was still there.
+
+    The group is signalled only if the process leads it and it is not our own: a work-horse that has not made its group
+    yet is still in its RQ worker's, and a pid that came back belongs to a stranger. The pidfd rules the latter out.
+    """
+    if has_ended(pidfd):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        if os.getpgid(pid) == pid and pid != os.getpgrp():
+            os.killpg(pid, how)
+        signal.pidfd_send_signal(pidfd, how)
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found."""
+
+    killed: int
+    """How many processes still ran and were killed."""
+    exits: dict[int, task_pb2.ProcessExit]
+    """What the operating system told about each process that was reaped, by pid."""
+
+
+def sweep_children(*, keep: Collection[int] = (), timeout_s: float = SWEEP_TIMEOUT_S) -> Sweep:
+    """Kill and reap every child of this process but those of ``keep``, and what they leave behind, to the last.
+
+    Costs one system call when there is no child. Blocks until they are gone, ``timeout_s`` at most.
+    """
+    own = os.getpid()
+    killed: set[int] = set()
+    exits: dict[int, task_pb2.ProcessExit] = {}
+    deadline = time.monotonic() + timeout_s
+    while _has_children() and time.monotonic() < deadline:
+        others = [pid for pid in children_of(own) if pid not in keep]
+        if not others:
+            break
+        for pid in others:
+            reaped, status, usage = os.wait4(pid, os.WNOHANG)
+            if reaped:
+                exits[pid] = process_exit(status, usage)
+            else:
+                killed.add(pid)
+                os.kill(pid, signal.SIGKILL)
+        # A killed process takes a moment to become a zombie; there is nothing to wait on that covers adopted ones too.
+        time.sleep(0.001)
+    return Sweep(len(killed), exits)
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def process_exit(status: int, usage: resource.struct_rusage) -> task_pb2.ProcessExit:
+    """What wait4 told, as the API says it."""
+    exited = task_pb2.ProcessExit(
+        exit_code=os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0,
+        signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        peak_memory_bytes=usage.ru_maxrss * 1024,
+    )
+    exited.cpu_time.FromMicroseconds(round((usage.ru_utime + usage.ru_stime) * 1e6))
+    return exited
