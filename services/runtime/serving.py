@@ -26,6 +26,11 @@ CONCURRENT_STREAMS_MAX = 4096
 """Streams of one connection. No limit per user: a gateway or a proxy carries all its callers on few connections."""
 
 
+LIVE_SERVICE = "live"
+"""The health name that says only that the process runs: for probes that restart it. A process that waits for its database
+or drains is not ready, and a restart would make neither better."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KeepAlive:
     """When a server pings a connection and when it gives it up, in seconds.
@@ -102,8 +107,10 @@ async def add_health_and_reflection(
     """Adds ``grpc.health.v1`` and reflection for the named services; call before the start.
 
     Health answers for the process ("") and for each name; all stand at ``serving`` until ``set_health`` changes them.
+    ``LIVE_SERVICE`` is always SERVING.
     """
     servicer = health.aio.HealthServicer()
+    await servicer.set(LIVE_SERVICE, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     reflection.enable_server_reflection((*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await set_health(servicer, service_names, serving=serving)

@@ -92,10 +92,8 @@ def _describe(cls: type[ServiceSettings], detail: dict[str, Any]) -> str:
         return message
     name, variable = _field_and_variable(cls, location[0])
     field = cls.model_fields.get(name)
-    if detail["type"] == "missing":
-        line = f"{variable} is not set"
-    else:
-        line = f"{variable}={_shown(detail['input'])}: {message}"
+    given = f"{variable}={_shown(detail['input'])}: {message}"
+    line = f"{variable} is not set" if detail["type"] == "missing" else given
     hints = []
     if field is not None and field.description:
         hints.append(field.description)
