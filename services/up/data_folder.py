@@ -161,7 +161,7 @@ def _servers_elsewhere(path: Path, identity: str) -> Path:
 
 
 def _refuse_if_not_ours(folder: Path) -> None:
-    """A world-writable parent is everyone's: a folder that somebody else put there, or can write to, is not to be trusted."""
+    """A folder that somebody else put into a world-writable parent, or can write to, is not to be trusted."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise PermissionError(1, f"{folder} is there already and is not ours")
