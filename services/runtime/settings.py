@@ -87,7 +87,8 @@ def load_settings(cls: type[S]) -> S:
 def _describe(cls: type[ServiceSettings], detail: dict[str, Any]) -> str:
     location = [str(part) for part in detail["loc"]]
     message = str(detail["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
+    if message[1:2].islower():  # A sentence of pydantic, and not the name of a variable.
+        message = message[0].lower() + message[1:]
     if not location:  # A rule between several settings, which names them itself.
         return message
     name, variable = _field_and_variable(cls, location[0])
