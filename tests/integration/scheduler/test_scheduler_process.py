@@ -1,0 +1,101 @@
+"""``python -m services.scheduler`` as a process: what it does, says and answers while its neighbours come and go."""
+
+import asyncio
+import signal
+import socket
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis import Redis
+from taskstate.channel import aio_channel
+
+from tests.support.fake_maintenance import FakeMaintenance, serving
+from tests.support.waiting import await_until
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+async def started(start_process, **env):
+    process = start_process("services.scheduler", env={"TASKSTATE_SCHEDULER_PORT": "0", **env})
+    return process, await asyncio.to_thread(process.port)
+
+
+async def health(port, service=""):
+    async with aio_channel(f"127.0.0.1:{port}") as channel:
+        request = health_pb2.HealthCheckRequest(service=service)
+        return (await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)).status
+
+
+async def is_ready(port):
+    return await health(port) == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_dispatches_says_so_and_ends_well(start_process, redis_url):
+    fake = FakeMaintenance()
+    ids = fake.add(3, queue="agent")
+    async with serving(fake) as port:
+        target = f"127.0.0.1:{port}"
+        process, health_port = await started(start_process, TASKSTATE_TARGET=target, TASKSTATE_REDIS_URL=redis_url)
+        await await_until(lambda: len(fake.confirmed) == 3)
+        with Redis.from_url(redis_url, decode_responses=True) as client:
+            assert client.lrange("rq:queue:agent", 0, -1) == ids
+        await await_until(lambda: is_ready(health_port))
+        assert await health(health_port, "scheduler.dispatcher") == health_pb2.HealthCheckResponse.SERVING
+        await await_until(lambda: fake.waiting)
+        # In the middle of a long poll it ends at once.
+        await asyncio.wait_for(asyncio.to_thread(process.stop, signal.SIGTERM), 5)
+    (run,) = process.events("dispatcher")
+    assert (run["acquired"], run["enqueued"], run["queued"]) == (3, 3, 3)
+    assert len(run["trace_id"]) == 32
+    assert process.events("stopping")[0]["signal"] == "SIGTERM"
+
+
+async def test_waits_for_taskstate_and_says_so_once(start_process, redis_url):
+    port = free_port()
+    target = f"127.0.0.1:{port}"
+    process, health_port = await started(start_process, TASKSTATE_TARGET=target, TASKSTATE_REDIS_URL=redis_url)
+    await await_until(lambda: process.events("waiting"))
+    assert not await is_ready(health_port)
+    assert await health(health_port, "live") == health_pb2.HealthCheckResponse.SERVING
+    fake = FakeMaintenance()
+    fake.add(1)
+    async with serving(fake, port):
+        await await_until(lambda: fake.confirmed)
+        await await_until(lambda: is_ready(health_port))
+        await asyncio.to_thread(process.stop, signal.SIGINT)
+    assert [event["waiting_for"] for event in process.events("waiting")] == ["TaskState"]
+    assert [event["waited_for"] for event in process.events("ready")] == ["TaskState"]
+
+
+async def test_waits_for_redis_and_acquires_nothing_meanwhile(start_process):
+    fake = FakeMaintenance()
+    fake.add(1)
+    async with serving(fake) as port:
+        process, health_port = await started(
+            start_process, TASKSTATE_TARGET=f"127.0.0.1:{port}", TASKSTATE_REDIS_URL="redis://127.0.0.1:1/0"
+        )
+        await await_until(lambda: process.events("waiting"))
+        assert not await is_ready(health_port)
+        await asyncio.to_thread(process.stop)
+    assert [event["waiting_for"] for event in process.events("waiting")] == ["Redis"]
+    assert fake.acquire_requests == []
+
+
+async def test_a_port_in_use_is_one_line_and_code_1(start_process):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start_process("services.scheduler", env={"TASKSTATE_SCHEDULER_PORT": str(port)})
+        assert await asyncio.to_thread(process.wait) == 1
+    assert process.output == f"cannot listen on 127.0.0.1:{port}: the port is in use"
+
+
+async def test_wrong_settings_are_one_line_each_and_code_2(start_process):
+    env = {"TASKSTATE_SCHEDULER_PORT": "x", "TASKSTATE_REDIS_URL": "http://x"}
+    process = start_process("services.scheduler", env=env)
+    assert await asyncio.to_thread(process.wait) == 2
+    assert sorted(line.split("=")[0] for line in process.lines) == [
+        "wrong setting: TASKSTATE_REDIS_URL",
+        "wrong setting: TASKSTATE_SCHEDULER_PORT",
+    ]
