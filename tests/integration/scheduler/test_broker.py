@@ -9,6 +9,7 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from taskstate.worker import entry
 
 from services.scheduler.broker import ENTRY_FUNCTION, Broker, Message
 from services.scheduler.loop import DependencyAwayError
@@ -67,6 +68,10 @@ async def test_rq_reads_it_with_nothing_to_act_on(broker, client):
     assert (job.origin, job.description, job.get_status()) == ("default", message.job_id, "queued")
     assert (job.retries_left, job.repeats_left, job.webhooks, job.dependency_ids) == (None, None, [], [])
     assert (job.success_callback, job.failure_callback, job.stopped_callback) == (None, None, None)
+
+
+def test_the_entry_function_is_the_sdks():
+    assert f"{entry.__name__}.{entry.run.__name__}" == ENTRY_FUNCTION
 
 
 async def test_an_id_is_taken_in_once(broker, client):
