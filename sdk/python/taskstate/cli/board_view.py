@@ -1,0 +1,157 @@
+"""The board painted in a terminal: counts, what runs with bars, what waits and for what, what just ended, the age line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from taskstate.cli import text, words
+from taskstate.v1 import task_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, RenderableType
+
+    from taskstate.cli.board import Board, BoardContent
+    from taskstate.cli.link import Link
+
+PAINTS_PER_SECOND: Final = 4
+_BAR_WIDTH: Final = 12
+_LABEL_WIDTH_MAX: Final = 36
+_WIDE: Final = 90
+_OVERHEAD_LINES: Final = 9
+_ROWS_MIN: Final = 4
+_NOTHING: Final = "Nothing is running or waiting. Start a task: taskstate run canary"
+
+
+class BoardView:
+    """Paints the board until it is left. Used as a context manager."""
+
+    def __init__(self, board: Board, link: Link, console: Console) -> None:
+        self._board = board
+        self._link = link
+        self._console = console
+        self._live = Live(
+            get_renderable=self.picture,
+            console=console,
+            refresh_per_second=PAINTS_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self._live.stop()
+
+    def picture(self) -> RenderableType:
+        """The whole picture as of now, at most as high as the terminal."""
+        content = self._board.content()
+        now = self._link.clock.now()
+        rows: list[RenderableType] = [_counts(content)]
+        left = max(_ROWS_MIN, self._console.height - _OVERHEAD_LINES)
+        for title, tasks, table in (
+            ("RUNNING", content.running, self._running),
+            ("WAITING", content.waiting, self._waiting),
+            ("JUST ENDED", content.ended, self._ended),
+        ):
+            if not tasks:
+                continue
+            shown = tasks[: max(1, left)]
+            left -= len(shown)
+            rows += [_title(title, len(tasks) - len(shown)), table(shown, now)]
+        if len(rows) == 1:
+            rows.append(Text(f"  {_NOTHING}"))
+        rows.append(self._age_line())
+        return Group(*rows)
+
+    def _running(self, tasks: Sequence[pb.Task], now: float) -> Table:
+        table = _table()
+        is_wide = self._console.width >= _WIDE
+        for task in tasks:
+            progress = task.progress
+            has_percent = progress.HasField("percent")
+            bar: RenderableType = (
+                ProgressBar(total=100, completed=min(100.0, progress.percent), width=_BAR_WIDTH) if has_percent else ""
+            )
+            cells: list[RenderableType] = [_state(task), _label(task), bar, _share(task), _doing(task)]
+            if is_wide:
+                heard = (
+                    text.age(now - words.seconds_of(task.heard_time)) if task.HasField("heard_time") else text.ABSENT
+                )
+                cells += [Text(text.escape(task.worker.worker_id), "dim"), Text(heard, "dim")]
+            table.add_row(*cells)
+        return table
+
+    def _waiting(self, tasks: Sequence[pb.Task], now: float) -> Table:
+        table = _table()
+        for task in tasks:
+            table.add_row(_state(task), _label(task), Text(words.state_sentence(task, now)))
+        return table
+
+    def _ended(self, tasks: Sequence[pb.Task], now: float) -> Table:
+        table = _table()
+        for task in tasks:
+            ended = text.when(words.seconds_of(task.end_time), now) if task.HasField("end_time") else text.ABSENT
+            table.add_row(_state(task), _label(task), Text(ended, "dim"), Text(words.state_sentence(task, now)))
+        return table
+
+    def _age_line(self) -> Text:
+        line = f"{self._link.words()} · Ctrl-C ends the view, not the tasks"
+        return Text(line, "yellow" if self._link.is_broken else "dim", no_wrap=True, overflow="ellipsis")
+
+
+def _counts(content: BoardContent) -> Text:
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for state, look in words.STATES.items():
+        if content.counts[state]:
+            line.append(f"{look.icon} {text.count(content.counts[state])} {look.word}   ", look.style)
+    if content.is_full:
+        line.append("and more than are shown", "yellow")
+    return line
+
+
+def _title(title: str, hidden: int) -> Text:
+    return Text(f"{title}  and {text.count(hidden)} more" if hidden else title, "bold")
+
+
+def _table() -> Table:
+    """Cells are cut at the right edge of the terminal, never wrapped: a row is a line."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 1), pad_edge=True)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LABEL_WIDTH_MAX)
+    for _ in range(5):
+        table.add_column(no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _state(task: pb.Task) -> Text:
+    look = words.state_look(task.state)
+    cell = Text(f"{look.icon} {look.word}", look.style)
+    doubt = words.DOUBTS.get(task.liveness)
+    if doubt is not None:
+        cell.append(f" {doubt.icon} {doubt.word}", doubt.style)
+    return cell
+
+
+def _label(task: pb.Task) -> Text:
+    return Text.assemble(words.task_label(task), " ", (text.short_id(task.task_id), "dim"))
+
+
+def _share(task: pb.Task) -> str:
+    if task.progress.HasField("percent"):
+        return text.percent(task.progress.percent)
+    return text.quantity(task.progress.done, None) if task.progress.done else ""
+
+
+def _doing(task: pb.Task) -> Text:
+    parts = [text.escape(part) for part in (task.phase, task.message) if part]
+    return Text(": ".join(parts))
