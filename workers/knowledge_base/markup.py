@@ -1,0 +1,218 @@
+"""From a description's markup to headed sections of plain paragraphs.
+
+Not a renderer: what is wanted is prose to pick sentences from and passages to search in. Code, tables, badges and
+directives are dropped, the text of links is kept. The patterns are bounded and work line by line, so that a hostile
+description costs time in proportion to its length and no more.
+"""
+
+from __future__ import annotations
+
+import html
+import html.parser
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Section:
+    """A heading and the paragraphs below it. Text before the first heading has an empty heading."""
+
+    heading: str
+    paragraphs: list[str] = field(default_factory=list)
+
+
+def parse_sections(text: str, markup_format: str) -> list[Section]:
+    """The sections of a description in `markdown`, `rst`, `html` or `plain`; empty ones are left out."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
+    if markup_format == "html":
+        text, markup_format = html_to_text(text), "markdown"
+    lines = _markdown_lines(text) if markup_format == "markdown" else _rst_lines(text)
+    return _group(lines)
+
+
+#: A line of prose, a heading (kind `heading`), a list entry (kind `entry`) or a paragraph's end (kind `break`).
+_Line = tuple[str, str]
+_ADORNMENT = re.compile(r"^([=\-~^\"'`#*+:.<>_])\1{2,}\s*$")
+
+
+def _group(lines: list[_Line]) -> list[Section]:
+    sections = [Section("")]
+    paragraph: list[str] = []
+
+    def end_paragraph() -> None:
+        joined = re.sub(r"\s+", " ", " ".join(paragraph)).strip()
+        paragraph.clear()
+        if re.search(r"[^\W\d_]{2}", joined):
+            sections[-1].paragraphs.append(joined)
+
+    for kind, content in lines:
+        if kind == "heading":
+            end_paragraph()
+            sections.append(Section(re.sub(r"\s+", " ", content).strip()))
+        elif kind in {"break", "entry"}:
+            end_paragraph()
+        if kind in {"text", "entry"}:
+            paragraph.append(content)
+    end_paragraph()
+    return [section for section in sections if section.paragraphs or section.heading]
+
+
+# ---- Markdown ----------------------------------------------------------------------------------------------------
+
+
+def _markdown_lines(text: str) -> list[_Line]:
+    lines: list[_Line] = []
+    fence = ""
+    for raw in _without_html(text).split("\n"):
+        line = raw.strip()
+        opened = re.match(r"(`{3,}|~{3,})", line)
+        if opened and (not fence or line.startswith(fence)):
+            fence = "" if fence else opened.group(1)
+            lines.append(("break", ""))
+        elif fence:
+            continue
+        elif not line or line.startswith("|") or re.fullmatch(r"[|\s:*_-]+", line):
+            # A row of dashes or equals signs below a line of text makes that line a heading.
+            if re.fullmatch(r"-{3,}", line):
+                _promote(lines)
+            lines.append(("break", ""))
+        elif re.fullmatch(r"={3,}", line):
+            _promote(lines)
+        elif raw.startswith(("    ", "\t")) and (not lines or lines[-1][0] == "break"):
+            continue
+        else:
+            lines.append(_markdown_line(line))
+    return lines
+
+
+def _markdown_line(line: str) -> _Line:
+    heading = re.match(r"#{1,6}\s+(.*?)\s*#*$", line)
+    if heading:
+        return "heading", _markdown_inline(heading.group(1))
+    entry = re.match(r"(?:[-*+]|\d{1,3}[.)])\s+(.*)", line)
+    if entry:
+        return "entry", _markdown_inline(entry.group(1))
+    # A definition of a link target, a footnote or a table-of-contents mark is no prose.
+    if re.match(r"\[[^\]]{1,200}\]:", line):
+        return "break", ""
+    return "text", _markdown_inline(line.lstrip("> "))
+
+
+def _markdown_inline(text: str) -> str:
+    text = re.sub(r"!\[[^\[\]]{0,300}\](?:\([^()\s]{0,1000}(?:\s+\"[^\"]{0,200}\")?\)|\[[^\[\]]{0,200}\])", " ", text)
+    text = re.sub(r"\[([^\[\]]{0,300})\]\([^()]{0,1000}(?:\([^()]{0,200}\)[^()]{0,200})?\)", r"\1", text)
+    text = re.sub(r"\[([^\[\]]{1,300})\](?:\[[^\[\]]{0,200}\])?", r"\1", text)
+    text = re.sub(r"<((?:https?|mailto):[^<>\s]{1,1000})>", r"\1", text)
+    text = re.sub(r"`{1,3}([^`]{1,500})`{1,3}", r"\1", text)
+    text = re.sub(r"(\*\*|__)(?=\S)([^*_]{1,500})\1", r"\2", text)
+    text = re.sub(r"(?<![\w*])([*_])(?=\S)([^*_]{1,500})\1(?!\w)", r"\2", text)
+    return html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)).strip()
+
+
+def _promote(lines: list[_Line]) -> None:
+    """Turn the line just read into a heading, if it is a line of text."""
+    if lines and lines[-1][0] == "text" and len(lines[-1][1]) <= 150:
+        lines[-1] = ("heading", lines[-1][1])
+
+
+def _without_html(text: str) -> str:
+    text = re.sub(r"<!--.{0,20000}?-->", " ", text, flags=re.DOTALL)
+    text = re.sub(r"<h[1-6](?:\s[^<>]{0,500})?>", "\n\n# ", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"</h[1-6]>|</?(?:p|div|ul|ol|tr|table|details|summary)(?:\s[^<>]{0,500})?>", "\n\n", text, flags=re.IGNORECASE
+    )
+    text = re.sub(r"<li(?:\s[^<>]{0,500})?>", "\n- ", text, flags=re.IGNORECASE)
+    return re.sub(r"</?[a-zA-Z][a-zA-Z0-9]{0,15}(?:\s[^<>]{0,1000})?/?>", " ", text)
+
+
+# ---- reStructuredText and plain text ------------------------------------------------------------------------------
+
+
+def _rst_lines(text: str) -> list[_Line]:
+    lines: list[_Line] = []
+    skip_below: int | None = None
+    for raw in text.split("\n"):
+        line = raw.strip()
+        indent = len(raw) - len(raw.lstrip())
+        if skip_below is not None:
+            if not line or indent > skip_below:
+                continue
+            skip_below = None
+        if not line:
+            lines.append(("break", ""))
+        elif _ADORNMENT.match(line):
+            _promote(lines)
+            lines.append(("break", ""))
+        elif line.startswith(".."):
+            # A directive, a comment or a link target, with everything indented below it.
+            skip_below = indent
+            lines.append(("break", ""))
+        elif line.startswith((">>>", "$ ", "+-", "|", ":")) or re.match(r"#{1,6} ", line):
+            lines.append(_rst_special(line))
+        else:
+            if line.endswith("::"):
+                # What follows, indented, is literal text.
+                skip_below, line = indent, line[:-1] if len(line) > 2 else ""
+            lines.append(_rst_line(line))
+    return lines
+
+
+def _rst_special(line: str) -> _Line:
+    # Some descriptions declare reStructuredText and contain Markdown headings; code, tables and fields are no prose.
+    return ("heading", line.lstrip("# ")) if line.startswith("#") else ("break", "")
+
+
+def _rst_line(line: str) -> _Line:
+    entry = re.match(r"(?:[-*+•]|\d{1,3}[.)]|#\.)\s+(.*)", line)
+    return ("entry", _rst_inline(entry.group(1))) if entry else ("text", _rst_inline(line))
+
+
+def _rst_inline(text: str) -> str:
+    text = re.sub(r"\|[^|\s][^|]{0,100}\|_{0,2}", " ", text)
+    text = re.sub(r":[a-z]{1,20}(?::[a-z]{1,20})?:`~?([^`<]{1,300}?)\s*(?:<[^`>]{1,500}>)?`", r"\1", text)
+    text = re.sub(r"`([^`<]{1,300}?)\s*<[^`>]{1,1000}>`_{0,2}", r"\1", text)
+    text = re.sub(r"`{1,2}([^`]{1,500})`{1,2}_{0,2}", r"\1", text)
+    text = re.sub(r"\[([^\[\]]{1,300})\]\([^()\s]{1,1000}\)", r"\1", text)
+    text = re.sub(r"(\*{1,2})(?=\S)([^*]{1,500})\1", r"\2", text)
+    return re.sub(r"(\w)_{1,2}(?=[\s.,;:)]|$)", r"\1", text).strip()
+
+
+# ---- HTML ----------------------------------------------------------------------------------------------------------
+
+
+class _TextCollector(html.parser.HTMLParser):
+    _BLOCKS = frozenset({"p", "div", "section", "article", "ul", "ol", "table", "tr", "blockquote", "br", "body"})
+    _SILENT = frozenset({"script", "style", "head", "pre", "code", "svg", "template"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in self._SILENT:
+            self._silent += 1
+        elif re.fullmatch(r"h[1-6]", tag):
+            self.parts.append("\n\n# ")
+        elif tag == "li":
+            self.parts.append("\n- ")
+        elif tag in self._BLOCKS:
+            self.parts.append("\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._SILENT:
+            self._silent = max(0, self._silent - 1)
+        elif tag in self._BLOCKS or re.fullmatch(r"h[1-6]", tag):
+            self.parts.append("\n\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.parts.append(re.sub(r"\s+", " ", data))
+
+
+def html_to_text(text: str) -> str:
+    """The visible text of an HTML page, with headings and list entries marked as in Markdown."""
+    collector = _TextCollector()
+    collector.feed(text)
+    collector.close()
+    return "".join(collector.parts)

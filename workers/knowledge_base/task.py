@@ -1,0 +1,16 @@
+"""The task type `run_agent`: the only module of this package that knows the SDK."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from taskstate import TaskContext, task
+
+from workers.knowledge_base.pipeline import PHASES, run
+
+
+@task(type="run_agent", queue="agent", timeout=3600, phases=PHASES)
+def run_agent(context: TaskContext) -> dict[str, Any]:
+    """Make or renew the knowledge base from the documentation that the installed distributions carry."""
+    return run(context, context.payload, os.environ)
