@@ -23,12 +23,13 @@ def parse(line: str) -> LogLine:
         return LogLine(shown=printable(line) if " PANIC: " in line else None)
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return LogLine()
     if not isinstance(record, dict):
         return LogLine()
-    event = record.get("event")
-    shown = printable(str(record.get("message", ""))) if record.get("level") in _SHOWN_LEVELS else None
+    event, level = record.get("event"), record.get("level")
+    is_shown = isinstance(level, str) and level in _SHOWN_LEVELS
+    shown = printable(str(record.get("message", ""))) if is_shown else None
     return LogLine(event if isinstance(event, str) else None, shown)
 
 
