@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from rich.console import Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from taskstate.cli import text, words
+from taskstate.cli.columns import aligned, bar
 from taskstate.v1 import task_pb2 as pb
 
 if TYPE_CHECKING:
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
     from taskstate.cli.link import Link
 
 PAINTS_PER_SECOND: Final = 4
-_BAR_WIDTH: Final = 12
+_BAR_WIDTH: Final = 10
 _LABEL_WIDTH_MAX: Final = 36
-_WIDE: Final = 90
+_WORKER_WIDTH_MAX: Final = 20
+_WIDE: Final = 110
 _OVERHEAD_LINES: Final = 9
 _ROWS_MIN: Final = 4
 _NOTHING: Final = "Nothing is running or waiting. Start a task: taskstate run canary"
@@ -67,42 +67,39 @@ class BoardView:
                 continue
             shown = tasks[: max(1, left)]
             left -= len(shown)
-            rows += [_title(title, len(tasks) - len(shown)), table(shown, now)]
+            rows += [_title(title, len(tasks) - len(shown)), *table(shown, now)]
         if len(rows) == 1:
             rows.append(Text(f"  {_NOTHING}"))
         rows.append(self._age_line())
         return Group(*rows)
 
-    def _running(self, tasks: Sequence[pb.Task], now: float) -> Table:
-        table = _table()
+    def _running(self, tasks: Sequence[pb.Task], now: float) -> list[Text]:
         is_wide = self._console.width >= _WIDE
+        rows = []
         for task in tasks:
-            progress = task.progress
-            has_percent = progress.HasField("percent")
-            bar: RenderableType = (
-                ProgressBar(total=100, completed=min(100.0, progress.percent), width=_BAR_WIDTH) if has_percent else ""
-            )
-            cells: list[RenderableType] = [_state(task), _label(task), bar, _share(task), _doing(task)]
+            row = [_state(task), _label(task), _share(task), _bar(task)]
             if is_wide:
                 heard = (
                     text.age(now - words.seconds_of(task.heard_time)) if task.HasField("heard_time") else text.ABSENT
                 )
-                cells += [Text(text.escape(task.worker.worker_id), "dim"), Text(heard, "dim")]
-            table.add_row(*cells)
-        return table
+                row += [Text(text.escape(task.worker.worker_id), "dim"), Text(f"heard {heard}", "dim")]
+            rows.append([*row, _doing(task)])
+        width_max = {1: self._label_width()} | ({4: _WORKER_WIDTH_MAX} if is_wide else {})
+        return aligned(rows, indent="  ", right={2}, width_max=width_max)
 
-    def _waiting(self, tasks: Sequence[pb.Task], now: float) -> Table:
-        table = _table()
-        for task in tasks:
-            table.add_row(_state(task), _label(task), Text(words.state_sentence(task, now)))
-        return table
+    def _waiting(self, tasks: Sequence[pb.Task], now: float) -> list[Text]:
+        rows = [[_state(task), _label(task), Text(words.state_sentence(task, now))] for task in tasks]
+        return aligned(rows, indent="  ", width_max={1: self._label_width()})
 
-    def _ended(self, tasks: Sequence[pb.Task], now: float) -> Table:
-        table = _table()
+    def _ended(self, tasks: Sequence[pb.Task], now: float) -> list[Text]:
+        rows = []
         for task in tasks:
             ended = text.when(words.seconds_of(task.end_time), now) if task.HasField("end_time") else text.ABSENT
-            table.add_row(_state(task), _label(task), Text(ended, "dim"), Text(words.state_sentence(task, now)))
-        return table
+            rows.append([_state(task), _label(task), Text(ended, "dim"), Text(words.state_sentence(task, now))])
+        return aligned(rows, indent="  ", width_max={1: self._label_width()})
+
+    def _label_width(self) -> int:
+        return min(_LABEL_WIDTH_MAX, self._console.width // 3)
 
     def _age_line(self) -> Text:
         line = f"{self._link.words()} · Ctrl-C ends the view, not the tasks"
@@ -123,16 +120,6 @@ def _title(title: str, hidden: int) -> Text:
     return Text(f"{title}  and {text.count(hidden)} more" if hidden else title, "bold")
 
 
-def _table() -> Table:
-    """Cells are cut at the right edge of the terminal, never wrapped: a row is a line."""
-    table = Table(box=None, show_header=False, padding=(0, 1, 0, 1), pad_edge=True)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_LABEL_WIDTH_MAX)
-    for _ in range(5):
-        table.add_column(no_wrap=True, overflow="ellipsis")
-    return table
-
-
 def _state(task: pb.Task) -> Text:
     look = words.state_look(task.state)
     cell = Text(f"{look.icon} {look.word}", look.style)
@@ -143,13 +130,18 @@ def _state(task: pb.Task) -> Text:
 
 
 def _label(task: pb.Task) -> Text:
-    return Text.assemble(words.task_label(task), " ", (text.short_id(task.task_id), "dim"))
+    """The short id first, as a long name is cut at its end."""
+    return Text.assemble((text.short_id(task.task_id), "dim"), " ", words.task_label(task))
 
 
-def _share(task: pb.Task) -> str:
+def _share(task: pb.Task) -> Text:
     if task.progress.HasField("percent"):
-        return text.percent(task.progress.percent)
-    return text.quantity(task.progress.done, None) if task.progress.done else ""
+        return Text(text.percent(task.progress.percent))
+    return Text(text.quantity(task.progress.done, None) if task.progress.done else "")
+
+
+def _bar(task: pb.Task) -> Text:
+    return bar(task.progress.percent / 100, _BAR_WIDTH) if task.progress.HasField("percent") else Text("")
 
 
 def _doing(task: pb.Task) -> Text:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
-from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from taskstate.cli import text, words
+from taskstate.cli.columns import GAP, aligned, bar
 from taskstate.cli.follow_lines import items_words
 from taskstate.cli.output import takes_ctrl_c
 from taskstate.client import has_ended
@@ -28,8 +26,9 @@ if TYPE_CHECKING:
 
 PAINTS_PER_SECOND: Final = 4
 _BAR_WIDTH: Final = 24
+_BAR_WIDTH_NARROW: Final = 12
 _NAME_WIDTH_MAX: Final = 28
-_WIDE: Final = 100
+_WIDE: Final = 90
 _ESTIMATE_FROM_S: Final = 5.0
 _ESTIMATE_FROM_PERCENT: Final = 5.0
 
@@ -74,7 +73,9 @@ class FollowView:
         rows: list[RenderableType] = [_header(task)]
         if task.state != pb.TASK_STATE_RUNNING or task.liveness not in (pb.LIVENESS_LIVE, pb.LIVENESS_UNSPECIFIED):
             rows.append(_line(f"  {words.state_sentence(task, now)}"))
-        rows.extend(_phase_rows(task, now, self._console.width) if task.phases else _plain_progress(task))
+        rows.extend(
+            _phase_rows(task, now, self._console.width) if task.phases else _plain_progress(task, self._console.width)
+        )
         items = items_words(task)
         if items:
             rows.append(_line(f"  {items}"))
@@ -128,16 +129,14 @@ def _header(task: pb.Task) -> Text:
     return header
 
 
-def _plain_progress(task: pb.Task) -> list[RenderableType]:
+def _plain_progress(task: pb.Task, width: int) -> list[RenderableType]:
     """The bar and the message of a task without phases; nothing before its first report."""
     progress = task.progress
     rows: list[RenderableType] = []
     if progress.done or progress.HasField("total"):
-        grid = _grid()
         total = progress.total if progress.HasField("total") else None
-        share = text.percent(progress.percent) if progress.HasField("percent") else ""
-        grid.add_row("", "", share, _bar(progress.done, total), _line(text.quantity(progress.done, total)))
-        rows.append(grid)
+        share = f"{text.percent(progress.percent)}  " if progress.HasField("percent") else ""
+        rows.append(Text.assemble(f"  {share}", _bar_and_quantity(progress.done, total, width)))
     if task.message and not has_ended(task):
         rows.append(_line(f"  {text.escape(task.message)}"))
     return rows
@@ -145,27 +144,45 @@ def _plain_progress(task: pb.Task) -> list[RenderableType]:
 
 def _phase_rows(task: pb.Task, now: float, width: int) -> list[RenderableType]:
     """Begun phases a row each, the running one with its sub-phases and message; those to come on one line."""
+    begun = [phase for phase in _top_level(task) if phase.state != pb.PHASE_STATE_PENDING]
+    cells = [_phase_cells(phase, now, width) for phase in begun]
+    lines = aligned(cells, indent="  ", right={2}, width_max={1: _NAME_WIDTH_MAX})
     rows: list[RenderableType] = []
-    waiting: list[str] = []
-    name_width = _name_width(task)
-    for phase in task.phases:
-        if "." in phase.id:
-            continue
-        if phase.state == pb.PHASE_STATE_PENDING:
-            waiting.append(_phase_name(phase))
-            continue
-        grid = _grid()
-        look = words.phase_look(phase.state)
-        name = Text(_phase_name(phase))
-        name.truncate(name_width, overflow="ellipsis", pad=True)
-        bar, tail = _bar_and_tail(phase, width)
-        grid.add_row(Text(look.icon, look.style), name, _share(phase, now), bar, tail)
-        rows.append(grid)
+    for phase, line in zip(begun, lines, strict=True):
+        rows.append(line)
         if phase.state in (pb.PHASE_STATE_RUNNING, pb.PHASE_STATE_FAILED):
             rows.extend(_inside(task, phase))
+    waiting = [_phase_name(phase) for phase in _top_level(task) if phase.state == pb.PHASE_STATE_PENDING]
     if waiting:
         rows.append(_line("  · " + " · ".join(waiting), "bright_black"))
     return rows
+
+
+def _top_level(task: pb.Task) -> list[pb.Phase]:
+    return [phase for phase in task.phases if "." not in phase.id]
+
+
+def _phase_cells(phase: pb.Phase, now: float, width: int) -> list[Text]:
+    look = words.phase_look(phase.state)
+    total = phase.total if phase.HasField("total") else None
+    if phase.state == pb.PHASE_STATE_RUNNING:
+        rest = _bar_and_quantity(phase.done, total, width)
+    else:
+        # "310 of 310" says no more than "310" once the phase has ended.
+        quantity = text.count(phase.done) if phase.done and phase.done == total else ""
+        if not quantity and (phase.done or total):
+            quantity = text.quantity(phase.done, total)
+        parts = [quantity, text.escape(phase.message)]
+        rest = Text(GAP.join(part for part in parts if part), "bright_black")
+    return [Text(look.icon, look.style), Text(_phase_name(phase)), Text(_share(phase, now)), rest]
+
+
+def _bar_and_quantity(done: float, total: float | None, width: int) -> Text:
+    """A bar only where the whole is known."""
+    quantity = text.quantity(done, total) if done or total else ""
+    if not total:
+        return Text(quantity)
+    return Text.assemble(bar(done / total, _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH_NARROW), GAP, quantity)
 
 
 def _inside(task: pb.Task, phase: pb.Phase) -> list[RenderableType]:
@@ -189,32 +206,6 @@ def _is_measured(phase: pb.Phase) -> bool:
     return phase.state == pb.PHASE_STATE_RUNNING and phase.HasField("total") and phase.total > 0
 
 
-def _grid() -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=3, justify="right", no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(width=11, justify="right", no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
-    return grid
-
-
-def _bar(done: float, total: float | None) -> RenderableType:
-    return "" if not total else ProgressBar(total=total, completed=min(done, total), width=_BAR_WIDTH)
-
-
-def _bar_and_tail(phase: pb.Phase, width: int) -> tuple[RenderableType, Text]:
-    total = phase.total if phase.HasField("total") else None
-    measured = bool(phase.done or total)
-    quantity = text.quantity(phase.done, total) if measured else ""
-    if phase.state == pb.PHASE_STATE_RUNNING:
-        return _bar(phase.done, total), _line(quantity)
-    if phase.state == pb.PHASE_STATE_DONE and total is not None and phase.done >= total:
-        quantity = text.count(phase.done)
-    message = text.escape(phase.message) if width >= _WIDE or phase.state != pb.PHASE_STATE_DONE else ""
-    return _line("  ".join(part for part in (quantity, message) if part), "bright_black"), _line("")
-
-
 def _share(phase: pb.Phase, now: float) -> str:
     """How far a running phase is, or how long one took that has ended."""
     if _is_measured(phase):
@@ -226,8 +217,5 @@ def _share(phase: pb.Phase, now: float) -> str:
 
 
 def _phase_name(phase: pb.Phase) -> str:
-    return text.escape(phase.name or phase.id)
-
-
-def _name_width(task: pb.Task) -> int:
-    return min(_NAME_WIDTH_MAX, max(cell_len(_phase_name(phase)) for phase in task.phases))
+    """A sub-phase stands under its phase, whose id it need not repeat."""
+    return text.escape(phase.name or phase.id.rpartition(".")[2])

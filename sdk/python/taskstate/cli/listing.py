@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from taskstate.v1.task_pb2 import Task, TaskState
     from taskstate.v1.task_service_pb2 import ListTasksResponse
+
+_NUMBERS: Final = frozenset({"Progress", "Took", "Items"})
+_TASK_WIDTH_MAX: Final = 40
+_TYPE_WIDTH_MAX: Final = 24
 
 _State = Annotated[
     list[str] | None,
@@ -63,7 +67,7 @@ def ls(
         is_filtered = any([states, is_all, types, queue, group, job_type, containing, since, until, page_token])
         _say_nothing(console, "Nothing is running or waiting. Start a task: taskstate run canary", is_filtered)
         return
-    _print_table(console, ["State", "Task", "Type", "Progress", "Attempt", "Worker", "Created", "Standing"], page.tasks)
+    _print_table(console, ["State", "Task", "Type", "Progress", "Created", "Standing"], page.tasks)
     _print_rest(console, page)
 
 
@@ -106,7 +110,7 @@ def history(
         is_filtered = any([states, types, queue, group, job_type, containing, since, until, page_token])
         _say_nothing(console, "No task has ended yet. Run one: taskstate run canary --follow", is_filtered)
         return
-    _print_table(console, ["State", "Task", "Type", "Ended", "Took", "Attempt", "Items", "How"], page.tasks)
+    _print_table(console, ["State", "Task", "Type", "Ended", "Took", "Items", "How"], page.tasks)
     _print_rest(console, page)
 
 
@@ -157,24 +161,26 @@ def _say_nothing(console: Console, when_empty: str, is_filtered: bool) -> None:
 
 
 def _print_table(console: Console, columns: list[str], tasks: Sequence[Task]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
     from taskstate.cli import words
     from taskstate.cli.clock import ServerClock
-    from taskstate.cli.output import is_live
+    from taskstate.cli.columns import aligned
+    from taskstate.cli.output import is_live, print_line
 
     now, live = ServerClock().now(), is_live(console)
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold" if live else "", pad_edge=False)
-    for column in columns:
-        is_number = column in {"Progress", "Took", "Items"}
-        table.add_column(column, no_wrap=True, overflow="ellipsis", justify="right" if is_number else "left")
+    rows = [[Text(column, "bold") for column in columns]]
     for task in tasks:
         look = words.state_look(task.state)
-        row = [Text(f"{look.icon} {look.word}" if live else look.word, look.style)]
-        row += [Text(_cell(column, task, now, live)) for column in columns[1:]]
-        table.add_row(*row)
-    console.print(table)
+        state = Text(f"{look.icon} {look.word}" if live else look.word, look.style)
+        rows.append([state, *(Text(_cell(column, task, now, live)) for column in columns[1:])])
+    right = {columns.index(column) for column in _NUMBERS.intersection(columns)}
+    for line in aligned(rows, right=right, width_max={1: _TASK_WIDTH_MAX, 2: _TYPE_WIDTH_MAX}):
+        if live:
+            console.print(line)
+        else:
+            # Whole, however long: there is no edge to cut it at.
+            print_line(line.plain, console)
 
 
 def _cell(column: str, task: Task, now: float, live: bool) -> str:
@@ -182,15 +188,11 @@ def _cell(column: str, task: Task, now: float, live: bool) -> str:
     from taskstate.cli.follow_lines import items_words
 
     if column == "Task":
-        return f"{text.short_id(task.task_id)} {text.cut(text.escape(task.name), 40)}".rstrip()
+        return f"{text.short_id(task.task_id)} {text.escape(task.name)}".rstrip()
     if column == "Type":
         return text.escape(task.type)
     if column == "Progress":
         return text.percent(task.progress.percent) if task.progress.HasField("percent") else text.ABSENT
-    if column == "Attempt":
-        return f"{task.attempt} of {task.max_attempts}" if task.attempt else text.ABSENT
-    if column == "Worker":
-        return text.escape(task.worker.worker_id) or text.ABSENT
     if column in {"Created", "Ended"}:
         at = words.seconds_of(task.end_time if column == "Ended" else task.create_time)
         if column == "Ended" and not task.HasField("end_time"):
