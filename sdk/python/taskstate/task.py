@@ -133,7 +133,9 @@ def _declared_phases(type_name: str, phases: Iterable[str | tuple[str, str]]) ->
     for entry in phases:
         phase_id, name = (entry, phase_title(entry)) if isinstance(entry, str) else entry
         if not PHASE_ID_PATTERN.fullmatch(phase_id):
-            raise ValueError(f"phase {phase_id!r} of task type {type_name}: an id must match {PHASE_ID_PATTERN.pattern}")
+            raise ValueError(
+                f"phase {phase_id!r} of task type {type_name}: an id must match {PHASE_ID_PATTERN.pattern}"
+            )
         if phase_id in declared:
             raise ValueError(f"phase {phase_id!r} of task type {type_name} is declared twice")
         parent = phase_id.rpartition(".")[0]

@@ -31,5 +31,3 @@ def run_supervisor(settings: SupervisorSettings) -> int:
     from taskstate.worker.supervisor import main
 
     return main(settings)
-
-

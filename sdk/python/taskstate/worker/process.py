@@ -16,7 +16,7 @@ import os
 import select
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,8 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 _PROC: Final = Path("/proc")
 SWEEP_TIMEOUT_S: Final = 5.0
 """How long a sweep goes on; only a process stuck in the kernel takes longer to die."""
+
+SWEEP_INTERVAL_S: Final = 0.001
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -101,39 +103,42 @@ def kill_group(pid: int, pidfd: int, how: signal.Signals = signal.SIGKILL) -> bo
     return False
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sweep:
-    """What a sweep found."""
+    """Kills and reaps every child of this process but those of ``keep``, and what they leave behind, to the last.
 
-    killed: int
-    """How many processes still ran and were killed."""
-    exits: dict[int, task_pb2.ProcessExit]
+    ``step`` until it answers True, with a moment between: a killed process takes a little to become a zombie, and there
+    is nothing to wait on that covers adopted ones too. Costs one system call when there is no child.
+    """
+
+    keep: Collection[int] = ()
+    killed: set[int] = field(default_factory=set)
+    """The processes that still ran."""
+    exits: dict[int, task_pb2.ProcessExit] = field(default_factory=dict)
     """What the operating system told about each process that was reaped, by pid."""
 
-
-def sweep_children(*, keep: Collection[int] = (), timeout_s: float = SWEEP_TIMEOUT_S) -> Sweep:
-    """Kill and reap every child of this process but those of ``keep``, and what they leave behind, to the last.
-
-    Costs one system call when there is no child. Blocks until they are gone, ``timeout_s`` at most.
-    """
-    own = os.getpid()
-    killed: set[int] = set()
-    exits: dict[int, task_pb2.ProcessExit] = {}
-    deadline = time.monotonic() + timeout_s
-    while _has_children() and time.monotonic() < deadline:
-        others = [pid for pid in children_of(own) if pid not in keep]
-        if not others:
-            break
+    def step(self) -> bool:
+        """Kill and reap what is there now. Answers True when nothing is left."""
+        if not _has_children():
+            return True
+        others = [pid for pid in children_of(os.getpid()) if pid not in self.keep]
         for pid in others:
             reaped, status, usage = os.wait4(pid, os.WNOHANG)
             if reaped:
-                exits[pid] = process_exit(status, usage)
+                self.exits[pid] = process_exit(status, usage)
             else:
-                killed.add(pid)
+                self.killed.add(pid)
                 os.kill(pid, signal.SIGKILL)
-        # A killed process takes a moment to become a zombie; there is nothing to wait on that covers adopted ones too.
-        time.sleep(0.001)
-    return Sweep(len(killed), exits)
+        return not others
+
+
+def sweep_children() -> Sweep:
+    """Sweep all children of this process. Blocks until they are gone, ``SWEEP_TIMEOUT_S`` at most."""
+    sweep = Sweep()
+    deadline = time.monotonic() + SWEEP_TIMEOUT_S
+    while not sweep.step() and time.monotonic() < deadline:
+        time.sleep(SWEEP_INTERVAL_S)
+    return sweep
 
 
 def _has_children() -> bool:
