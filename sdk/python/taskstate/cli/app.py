@@ -28,19 +28,24 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"taskstate {version('taskstate')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     target: Annotated[
         str | None, typer.Option("--target", metavar="HOST:PORT", help="Where TaskState listens (TASKSTATE_TARGET).")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """The truth about background jobs, from the terminal."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(f"taskstate {version_of('taskstate')}")
-        raise typer.Exit
     if target is not None:
         # One process speaks to one TaskState; every command reads this variable, wherever the option stood.
         os.environ["TASKSTATE_TARGET"] = target
