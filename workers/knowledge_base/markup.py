@@ -8,7 +8,6 @@ description costs time in proportion to its length and no more.
 from __future__ import annotations
 
 import html
-import html.parser
 import re
 from dataclasses import dataclass, field
 
@@ -116,7 +115,7 @@ def _promote(lines: list[_Line]) -> None:
 
 
 def _without_html(text: str) -> str:
-    text = re.sub(r"<!--.{0,20000}?-->", " ", text, flags=re.DOTALL)
+    text = _without_spans(text, "<!--", "-->")
     text = re.sub(r"<h[1-6](?:\s[^<>]{0,500})?>", "\n\n# ", text, flags=re.IGNORECASE)
     text = re.sub(
         r"</h[1-6]>|</?(?:p|div|ul|ol|tr|table|details|summary)(?:\s[^<>]{0,500})?>", "\n\n", text, flags=re.IGNORECASE
@@ -179,40 +178,33 @@ def _rst_inline(text: str) -> str:
 
 # ---- HTML ----------------------------------------------------------------------------------------------------------
 
-
-class _TextCollector(html.parser.HTMLParser):
-    _BLOCKS = frozenset({"p", "div", "section", "article", "ul", "ol", "table", "tr", "blockquote", "br", "body"})
-    _SILENT = frozenset({"script", "style", "head", "pre", "code", "svg", "template"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in self._SILENT:
-            self._silent += 1
-        elif re.fullmatch(r"h[1-6]", tag):
-            self.parts.append("\n\n# ")
-        elif tag == "li":
-            self.parts.append("\n- ")
-        elif tag in self._BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._SILENT:
-            self._silent = max(0, self._silent - 1)
-        elif tag in self._BLOCKS or re.fullmatch(r"h[1-6]", tag):
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.parts.append(re.sub(r"\s+", " ", data))
+#: Elements whose content is no prose.
+_SILENT = ("script", "style", "head", "pre", "svg", "template")
 
 
 def html_to_text(text: str) -> str:
-    """The visible text of an HTML page, with headings and list entries marked as in Markdown."""
-    collector = _TextCollector()
-    collector.feed(text)
-    collector.close()
-    return "".join(collector.parts)
+    """The visible text of an HTML page, with headings and list entries marked as in Markdown.
+
+    Not by the standard library's parser: an unclosed tag, repeated, costs it quadratic time.
+    """
+    for element in _SILENT:
+        text = _without_spans(text, f"<{element}", f"</{element}>")
+    # Line breaks mean nothing in HTML; the tags make the lines.
+    return _without_html(re.sub(r"\s+", " ", text))
+
+
+def _without_spans(text: str, opening: str, closing: str) -> str:
+    """The text without what stands between two marks, in time linear in its length. Case does not matter."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        # Some letters change their length in lower case; then positions would not match.
+        lowered = text
+    kept: list[str] = []
+    position = 0
+    while (start := lowered.find(opening, position)) >= 0:
+        end = lowered.find(closing, start)
+        if end < 0:
+            break
+        kept.append(text[position:start])
+        position = end + len(closing)
+    return " ".join([*kept, text[position:]])

@@ -25,7 +25,7 @@ more most much must my need needs no nor not now of off often on once one only o
 over own per please quite rather re really s same see set several shall she should shouldn since so some such t
 take than that the their theirs them then there these they this those through thus to too two under until up upon
 us use used uses using ve very via want was wasn way we well were weren what when where whether which while who
-whom whose why will with within without won would wouldn yet you your yours able allow allows e g eg ie etc vs 
+whom whose why will with within without won would wouldn yet you your yours able allow allows e g eg ie etc vs
 https www com org first new simple easy easily good great best better fast version versions available support
 supports supported provide provides provided include includes including included following example examples note
 default different work works working
