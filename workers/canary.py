@@ -105,11 +105,13 @@ def _exit(context: TaskContext, order: Order) -> None:
 
 
 def _hang_c(context: TaskContext, order: Order) -> None:
+    deadline = time.monotonic() + order.seconds
     context.progress(0, order.steps, "holding the interpreter lock in C")
+    # The thread that sends needs the lock too: without this moment nobody would hear what was just said.
+    time.sleep(min(0.2, order.seconds / 2))
     # PyDLL, unlike CDLL, keeps the interpreter lock during the call: no thread of this process runs until it returns.
     libc = ctypes.PyDLL(None)
     libc.usleep.argtypes = (ctypes.c_uint,)
-    deadline = time.monotonic() + order.seconds
     while (left := deadline - time.monotonic()) > 0:
         # usleep takes 32 bits of microseconds; an hour at a time is far below that.
         libc.usleep(math.ceil(min(left, 3600.0) * 1e6))
