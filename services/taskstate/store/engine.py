@@ -10,11 +10,13 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 NOTIFY_CHANNEL = "taskstate"
 CONNECT_TIMEOUT_S = 3
+_UUID_OID = 2950
+_UUID_ARRAY_OID = 2951
 _SESSION_OPTIONS = " ".join(
     f"-c {name}={value}"
     for name, value in {
@@ -42,7 +44,7 @@ def connect_arguments(application_name: str) -> dict[str, Any]:
 
 def open_engine(database_url: str, application_name: str, pool_size: int) -> Engine:
     """An engine of at most `pool_size` connections; a caller waits at most 5 s for one. READ COMMITTED."""
-    return create_engine(
+    engine = create_engine(
         make_url(database_url).set(drivername="postgresql+psycopg2"),
         pool_size=pool_size,
         max_overflow=0,
@@ -51,6 +53,15 @@ def open_engine(database_url: str, application_name: str, pool_size: int) -> Eng
         isolation_level="READ COMMITTED",
         connect_args=connect_arguments(application_name),
     )
+    event.listen(engine, "connect", _read_uuids_as_text)
+    return engine
+
+
+def _read_uuids_as_text(connection: extensions.connection, _record: object) -> None:
+    """A task's id is text everywhere above SQL; SQLAlchemy's dialect makes psycopg2 answer UUID objects unless told so."""
+    as_text = extensions.new_type((_UUID_OID,), "UUID_AS_TEXT", lambda value, _cursor: value)
+    extensions.register_type(as_text, connection)
+    extensions.register_type(extensions.new_array_type((_UUID_ARRAY_OID,), "UUID_AS_TEXT[]", as_text), connection)
 
 
 def open_listener(database_url: str) -> extensions.connection:
