@@ -104,7 +104,7 @@ class TaskStateClient:
         self._metadata = (("taskstate-actor", self.actor),)
         # A create is repeated by the channel as well, which is safe because each one here carries a request_id.
         self._channel: grpc.Channel = sync_channel(self.target, retry_creates=True)
-        self._stub: Any = task_service_pb2_grpc.TaskServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub: Any = task_service_pb2_grpc.TaskServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
