@@ -38,7 +38,7 @@ def create_command(request: service_pb.CreateTaskRequest, actor: str) -> CreateT
         request_hash=request_hash(request) if request.request_id else "",
         queue=check.queue("queue", request.queue) or None,
         group=check.label("group", request.group, 128),
-        name=check.text("name", request.name, NAME_CHARACTERS_MAX),
+        name=check.label("name", request.name, NAME_CHARACTERS_MAX),
         job_type=check.label("job_type", request.job_type, 50) or "manual",
         trigger_source=check.label("trigger_source", request.trigger_source, 100),
         priority=check.integer("priority", request.priority, -10, 10),
@@ -82,7 +82,7 @@ def list_filter(request: service_pb.ListTasksRequest, check: Checker) -> ListFil
         job_type=check.label("job_type", request.job_type, 50),
         since_time=check.timestamp("since_time", request.since_time) if request.HasField("since_time") else None,
         until_time=check.timestamp("until_time", request.until_time) if request.HasField("until_time") else None,
-        text=check.text("text", request.text, 200),
+        text=check.label("text", request.text, 200),
     )
 
 
