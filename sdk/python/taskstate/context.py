@@ -11,12 +11,11 @@ limits. A context that is made without a worker, as a test does, keeps what it i
 from __future__ import annotations
 
 import logging
-import math
 import re
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
-from taskstate.task import PHASE_NAME_CHARACTERS_MAX, PHASES_MAX, phase_title
+from taskstate.task import PHASES_MAX, is_phase_id, phase_title
 from taskstate.worker.outgoing import Outgoing
 
 if TYPE_CHECKING:
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
     PhaseEnd = Literal["done", "failed", "skipped"]
 
 Item = TypeVar("Item")
+
+COUNT_MAX: Final = 2.0**53
+"""Up to here a count is exact, also where it is read as a JSON number."""
 
 _NOT_OF_AN_ID: Final = re.compile(r"[^a-z0-9_]+")
 
@@ -77,7 +79,7 @@ class TaskContext:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the innermost open phase is, or the task as a whole outside phases. Takes microseconds.
 
-        ``done`` and ``total``: finite and not negative, in any unit. ``message``: what is being done, cut to 1 KiB;
+        ``done`` and ``total``: from 0 to 2**53, in any unit. ``message``: what is being done, cut to 1 KiB;
         None or "" leaves the former one. Raises ValueError for numbers that are none of these.
         """
         self._outgoing.progress(
@@ -90,8 +92,10 @@ class TaskContext:
     def items(self, *, processed: int | None = None, failed: int | None = None) -> None:
         """Say how many items this attempt has processed, and how many of all failed, so far. None leaves a count."""
         for name, count in (("processed", processed), ("failed", failed)):
-            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
-                raise ValueError(f"items {name} must be a whole number of 0 or more, not {count!r}")
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
+                raise ValueError(f"items {name} must be a whole number, not {count!r}")
+            if count is not None and not 0 <= count <= COUNT_MAX:
+                raise ValueError(f"items {name} must be from 0 to 2**53, not {count!r:.100}")
         self._outgoing.items(processed, failed)
 
     def track(self, iterable: Iterable[Item], total: float | None = None) -> Iterator[Item]:
@@ -145,10 +149,11 @@ class TaskContext:
         word = _NOT_OF_AN_ID.sub("_", name.lower()).strip("_") or "phase"
         phase_id = inside + word
         if phase_id not in self._names:
+            if not is_phase_id(phase_id):
+                raise ValueError(f"phase {name!r} has too long an id, or lies too deep: {phase_id!r}")
             if len(self._names) >= PHASES_MAX:
                 raise ValueError(f"phase {name!r} is one too many: a task has at most {PHASES_MAX}")
-            title = phase_title(phase_id) if name == word else name
-            self._names[phase_id] = title[:PHASE_NAME_CHARACTERS_MAX]
+            self._names[phase_id] = phase_title(phase_id) if name == word else name
         return phase_id
 
 
@@ -185,6 +190,6 @@ def _amount(name: str, value: float) -> float:
         number = float(value)
     except OverflowError:
         raise ValueError(f"progress {name} is too large: {value!r:.100}") from None
-    if not 0 <= number < math.inf:
-        raise ValueError(f"progress {name} must be finite and not negative, not {value!r}")
+    if not 0 <= number <= COUNT_MAX:
+        raise ValueError(f"progress {name} must be from 0 to 2**53, not {value!r}")
     return number

@@ -7,7 +7,6 @@ declares every registered type to TaskState, with its policy; the newest declara
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,12 +20,15 @@ if TYPE_CHECKING:
     TaskFunction = Callable[[TaskContext], Any]
 
 TYPE_PATTERN: Final = re.compile(r"[a-z][a-z0-9_.]{0,63}")
-QUEUE_PATTERN: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-PHASE_ID_PATTERN: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
+QUEUE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+PHASE_ID_PATTERN: Final = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){0,7}")
+PHASE_ID_CHARACTERS_MAX: Final = 128
 PHASES_MAX: Final = 64
 PHASE_NAME_CHARACTERS_MAX: Final = 200
 ATTEMPTS_MAX: Final = 100
 DESCRIPTION_BYTES_MAX: Final = 1024
+TIMEOUT_MIN_S: Final = 0.001
+TIMEOUT_MAX_S: Final = 30 * 24 * 3600.0
 
 
 class Fatal(Exception):
@@ -132,7 +134,7 @@ def _declared_phases(type_name: str, phases: Iterable[str | tuple[str, str]]) ->
     declared: dict[str, DeclaredPhase] = {}
     for entry in phases:
         phase_id, name = (entry, phase_title(entry)) if isinstance(entry, str) else entry
-        if not PHASE_ID_PATTERN.fullmatch(phase_id):
+        if not is_phase_id(phase_id):
             raise ValueError(
                 f"phase {phase_id!r} of task type {type_name}: an id must match {PHASE_ID_PATTERN.pattern}"
             )
@@ -141,14 +143,20 @@ def _declared_phases(type_name: str, phases: Iterable[str | tuple[str, str]]) ->
         parent = phase_id.rpartition(".")[0]
         if parent and parent not in declared:
             raise ValueError(f"phase {phase_id!r} of task type {type_name} comes before its parent {parent!r}")
-        if not name or len(name) > PHASE_NAME_CHARACTERS_MAX:
+        if not name.isprintable() or not 0 < len(name) <= PHASE_NAME_CHARACTERS_MAX:
             raise ValueError(
-                f"phase {phase_id!r} of task type {type_name}: a name has 1 to {PHASE_NAME_CHARACTERS_MAX} characters"
+                f"phase {phase_id!r} of task type {type_name}: "
+                f"a name has 1 to {PHASE_NAME_CHARACTERS_MAX} printable characters"
             )
         declared[phase_id] = DeclaredPhase(id=phase_id, name=name)
     if len(declared) > PHASES_MAX:
         raise ValueError(f"task type {type_name} declares {len(declared)} phases; {PHASES_MAX} are the most")
     return tuple(declared.values())
+
+
+def is_phase_id(text: str) -> bool:
+    """Whether a text can be a phase's id: words of `[a-z0-9_]` joined by dots, at most 8, at most 128 characters."""
+    return len(text) <= PHASE_ID_CHARACTERS_MAX and PHASE_ID_PATTERN.fullmatch(text) is not None
 
 
 def phase_title(phase_id: str) -> str:
@@ -161,8 +169,8 @@ def _seconds(value: float | timedelta | None, what: str) -> float | None:
     if value is None:
         return None
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise ValueError(f"{what} must be more than 0 s, not {value!r}")
+    if not TIMEOUT_MIN_S <= seconds <= TIMEOUT_MAX_S:
+        raise ValueError(f"{what} must be from {TIMEOUT_MIN_S:g} s to {TIMEOUT_MAX_S / 86400:.0f} days, not {value!r}")
     return seconds
 
 

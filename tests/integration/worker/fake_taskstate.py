@@ -80,6 +80,7 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         self.streams: list[FakeStream] = []
         self.mute: set[str] = set()
         """Kinds of message that are taken in and not answered."""
+        self.unanswered: list[str | None] = []
         self.doubles = 0
         self._tokens = itertools.count(101)
         self._seen: set[tuple[str, int]] = set()
@@ -172,6 +173,7 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         elif kind == "good_bye":
             stream.good_bye = message.good_bye.message
         elif kind in self.mute:
+            self.unanswered.append(kind)
             return None
         elif kind == "start":
             return self._start(message)

@@ -21,8 +21,9 @@ AttemptKey = tuple[str, int]
 
 REQUEST_MESSAGES_MAX: Final = 1000
 REQUEST_BYTES_MAX: Final = 1024 * 1024
-WINDOW_MESSAGES_MAX: Final = 2000
-"""How many messages may be on the stream unanswered; what waits behind them is conflated meanwhile."""
+OPEN_REQUESTS_MAX: Final = 2
+"""How many requests may be unanswered. TaskState carries out one at a time, in one commit; the second waits there, so that
+it is never idle, and what gathers behind them meanwhile is conflated and goes together."""
 FINISHES_MAX: Final = 100
 FINISH_BYTES_MAX: Final = 64 * 1024 * 1024
 ATTEMPT_LOG_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -37,7 +38,10 @@ class _Kept:
     message: worker_service_pb2.WorkerMessage
     attempt: AttemptKey | None
     size: int
-    sent: bool = False
+    request: int = 0
+    """The number of the request that carries it on this stream; zero while it is unsent."""
+    was_sent: bool = False
+    """On this stream or on one before: TaskState may have acted on it."""
 
 
 @dataclass(slots=True)
@@ -59,7 +63,9 @@ class Outbox:
         self._last_sequence = 0
         self._kept: dict[int, _Kept] = {}
         self._attempts: dict[AttemptKey, _Attempt] = {}
-        self._in_flight = 0
+        self._requests = 0
+        self._open_requests: dict[int, int] = {}
+        """How many messages of each request are unanswered."""
         self._finishes = 0
         self._finish_bytes = 0
         self._log_bytes = 0
@@ -137,7 +143,7 @@ class Outbox:
         """Whether ``take`` would answer something, the window apart."""
         return (
             self._heartbeat is not None
-            or self._in_flight < len(self._kept)
+            or any(not kept.request for kept in self._kept.values())
             or any(attempt.progress for attempt in self._attempts.values())
         )
 
@@ -148,22 +154,26 @@ class Outbox:
 
     def take(self) -> list[worker_service_pb2.WorkerMessage]:
         """The next messages to send, in order, bounded in number and bytes; empty when there are none or no room."""
-        if self._in_flight >= WINDOW_MESSAGES_MAX:
+        if len(self._open_requests) >= OPEN_REQUESTS_MAX:
             return []
         for key, attempt in self._attempts.items():
             self._number_progress(key, attempt)
         messages: list[worker_service_pb2.WorkerMessage] = []
         size = 0
-        for kept in self._kept.values() if self._in_flight < len(self._kept) else ():
-            if kept.sent:
+        all_of_them = True
+        for kept in self._kept.values():
+            if kept.request:
                 continue
             size += kept.size
             if messages and (len(messages) >= REQUEST_MESSAGES_MAX - 1 or size > REQUEST_BYTES_MAX):
+                all_of_them = False
                 break
-            kept.sent = True
+            kept.request, kept.was_sent = self._requests + 1, True
             messages.append(kept.message)
-        self._in_flight += len(messages)
-        if self._heartbeat is not None and self._in_flight >= len(self._kept):
+        if messages:
+            self._requests += 1
+            self._open_requests[self._requests] = len(messages)
+        if self._heartbeat is not None and all_of_them:
             # Behind all that is kept, so that a resumed attempt's words come in their order.
             messages.append(worker_service_pb2.WorkerMessage(sequence=self.next_sequence(), heartbeat=self._heartbeat))
             self._heartbeat = None
@@ -174,20 +184,23 @@ class Outbox:
         kept = self._kept.pop(sequence, None)
         if kept is None:
             return False
-        self._in_flight -= kept.sent
+        if kept.request:
+            self._open_requests[kept.request] -= 1
+            if not self._open_requests[kept.request]:
+                del self._open_requests[kept.request]
         self._forget(sequence, kept)
         return True
 
     def resend(self) -> None:
         """A new stream begins: everything unanswered is to be said again."""
         for kept in self._kept.values():
-            kept.sent = False
-        self._in_flight = 0
+            kept.request = 0
+        self._open_requests.clear()
 
     def withdraw(self, sequence: int) -> bool:
         """Take back a message that was never sent. Answers False when it was, or is not kept."""
         kept = self._kept.get(sequence)
-        if kept is None or kept.sent:
+        if kept is None or kept.was_sent:
             return False
         return self.answered(sequence)
 
@@ -264,6 +277,6 @@ class Outbox:
             if not kept.message.HasField("phase"):
                 continue
             phase_id = kept.message.phase.phase_id
-            if phase_id in seen and not kept.sent:
+            if phase_id in seen and not kept.was_sent:
                 self.answered(sequence)
             seen.add(phase_id)

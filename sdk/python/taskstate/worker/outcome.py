@@ -9,13 +9,14 @@ from typing import Any, Final
 
 from taskstate.task import Fatal
 from taskstate.v1 import task_pb2, worker_service_pb2
-from taskstate.worker.text import clean_text, fit_text
+from taskstate.worker.text import clean_text, fit_label, fit_text
 
 RESULT_BYTES_MAX: Final = 512 * 1024
 ERROR_BYTES_MAX: Final = 64 * 1024
-ERROR_TYPE_BYTES_MAX: Final = 256
+ERROR_TYPE_CHARACTERS_MAX: Final = 200
 ERROR_MESSAGE_BYTES_MAX: Final = 8 * 1024
-TRACEBACK_BYTES_MAX: Final = ERROR_BYTES_MAX - ERROR_TYPE_BYTES_MAX - ERROR_MESSAGE_BYTES_MAX
+TRACEBACK_BYTES_MAX: Final = ERROR_BYTES_MAX - 4 * ERROR_TYPE_CHARACTERS_MAX - ERROR_MESSAGE_BYTES_MAX
+RESULT_DEPTH_MAX: Final = 16
 
 _NUL_IN_JSON: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _CUT_IN_THE_MIDDLE: Final = "\n... cut here ...\n"
@@ -39,25 +40,52 @@ def finish_with_error(error: BaseException) -> worker_service_pb2.FinishAttempt:
 
 
 def encode_result(result: object) -> str:
-    """The result as JSON text; "" for None. Raises BadResult for what JSON cannot hold, and for more than 512 KiB."""
+    """The result as JSON text; "" for None.
+
+    Raises BadResult for what JSON cannot hold, for more than 512 KiB or 16 levels, and for two keys that become one.
+    """
     if result is None:
         return ""
     try:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise BadResult(f"the task's result is not JSON: {error}") from error
+    if _depth(result) > RESULT_DEPTH_MAX:
+        raise BadResult(f"the task's result is nested deeper than {RESULT_DEPTH_MAX} levels")
     text = clean_text(_NUL_IN_JSON.sub(r"\1\\u2400", text))
     size = len(text.encode())
     if size > RESULT_BYTES_MAX:
         raise BadResult(f"the task's result is {size} bytes of JSON; {RESULT_BYTES_MAX} are the most")
+    try:
+        # Keys are strings in JSON, so 1 and "1" become one; digits are kept as text, as a huge number is slow to read.
+        json.loads(text, object_pairs_hook=_refuse_doubles, parse_int=str)
+    except ValueError as error:
+        raise BadResult(f"the task's result is not JSON: {error}") from error
     return text
+
+
+def _depth(value: object) -> int:
+    """How many levels of lists and dicts are nested; one more than the limit for anything deeper."""
+    level, depth = [value], 0
+    while depth <= RESULT_DEPTH_MAX:
+        nests = [inner for inner in level if isinstance(inner, dict | list | tuple)]
+        if not nests:
+            break
+        depth += 1
+        level = [inner for outer in nests for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return depth
+
+
+def _refuse_doubles(pairs: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("two keys of one dict become the same text")
 
 
 def describe_error(error: BaseException) -> task_pb2.TaskError:
     """The error as it is stored: 64 KiB in all, a long traceback without its middle."""
     kind = type(error)
     return task_pb2.TaskError(
-        type=fit_text(f"{kind.__module__}.{kind.__qualname__}", ERROR_TYPE_BYTES_MAX),
+        type=fit_label(f"{kind.__module__}.{kind.__qualname__}", ERROR_TYPE_CHARACTERS_MAX),
         message=fit_text(_text_of(error), ERROR_MESSAGE_BYTES_MAX),
         traceback=_without_middle(_traceback_of(error)),
     )

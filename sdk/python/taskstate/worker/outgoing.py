@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from taskstate.v1 import task_pb2, work_horse_pb2, worker_service_pb2
-from taskstate.worker.text import fit_text
+from taskstate.worker.text import fit_label, fit_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES_MAX: Final = 1024
 LOG_LINE_BYTES_MAX: Final = 8 * 1024
-LOGGER_BYTES_MAX: Final = 200
+LABEL_CHARACTERS_MAX: Final = 200
 LOG_LINES_MAX: Final = 10_000
 """Of one attempt, the line that counts the dropped ones included."""
 UNSENT_LOG_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -74,7 +74,7 @@ class _PhaseChange:
         return work_horse_pb2.LocalRequest(
             phase=worker_service_pb2.ReportPhase(
                 phase_id=self.phase_id,
-                name=fit_text(self.name, MESSAGE_BYTES_MAX),
+                name=fit_label(self.name, LABEL_CHARACTERS_MAX),
                 state=_PHASE_STATES[self.state],
                 message=fit_text(self.message, MESSAGE_BYTES_MAX),
             )
@@ -232,7 +232,7 @@ def _log_batches(attempt: int, lines: list[_Line]) -> Iterator[work_horse_pb2.Lo
             attempt=attempt,
             level=line.level,
             text=line.text,
-            logger=fit_text(line.logger, LOGGER_BYTES_MAX),
+            logger=fit_label(line.logger, LABEL_CHARACTERS_MAX),
         )
         row.time.FromNanoseconds(round(line.time_s * 1e9))
         size += 4 * len(line.text)

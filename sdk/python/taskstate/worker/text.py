@@ -29,6 +29,12 @@ def fit_text(text: str, bytes_max: int) -> str:
     return encoded[: max(0, bytes_max - _CUT_MARK_BYTES)].decode("utf-8", "ignore") + CUT_MARK
 
 
+def fit_label(text: str, characters_max: int) -> str:
+    """The text as a name of one line, at most ``characters_max`` characters; control characters become spaces."""
+    shown = "".join(c if c >= " " and c != "\x7f" else " " for c in clean_text(text[: characters_max + 1]))
+    return shown if len(shown) <= characters_max else shown[: characters_max - 1] + CUT_MARK
+
+
 def clean_text(text: str) -> str:
     """The text without NUL characters and lone surrogates, which are replaced by visible stand-ins."""
     if "\0" in text:
