@@ -34,3 +34,7 @@ Three rules hold everywhere:
 The pipeline knows its caller only as `run_context.RunContext`, so tests drive it with a recording context, without a
 worker. `task` is the only module that knows the SDK.
 """
+
+from workers.knowledge_base.task import run_agent
+
+__all__ = ["run_agent"]
