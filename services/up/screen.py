@@ -10,14 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from services.up.notice_filter import NoticeFilter
 from services.up.stack import Addresses
 
 # While the demo's progress has the terminal, notices wait; the newest that fit are shown after it.
 _HELD_NOTICES_MAX = 20
-# A part in trouble can warn without end: its log has everything, the terminal a few lines of it per part and second.
-_NOTICES_PER_SECOND_MAX = 5
 
 
 class Screen:
@@ -29,7 +27,7 @@ class Screen:
         self._errors = Console(stderr=True, highlight=False, soft_wrap=True)
         self._started = time.monotonic()
         self._held: collections.deque[str] | None = None
-        self._shown: dict[str, tuple[int, int]] = {}
+        self._notices = NoticeFilter()
 
     def starting(self, folder: Path, servers: Path) -> None:
         """Say that the start has begun, and where the data is if that is not where one would look."""
@@ -47,27 +45,23 @@ class Screen:
             self.console.print(json.dumps({**facts, "queues": queues, **servers}), markup=False)
             return
         took = time.monotonic() - self._started
-        rows = Table.grid(padding=(0, 2))
-        rows.add_column(style="bold", min_width=9)
-        rows.add_column(style="cyan", no_wrap=True)
-        rows.add_column(style="dim")
-        rows.add_row("gateway", addresses.http, "API docs at /docs, live stream at /api/v2/stream")
-        rows.add_row("gRPC", addresses.grpc, f"grpcurl -plaintext {addresses.grpc} list")
-        rows.add_row("workers", escape(queues.replace(",", " ")), "queues, and their number of RQ workers")
-        for name, address in sorted(servers.items()):
-            rows.add_row(name, address, "embedded; its password is in the data folder")
-        rows.add_row("data", escape(shown_path(folder)), f"log files in {escape(shown_path(folder / 'logs'))}")
+        logs = escape(shown_path(folder / "logs"))
         self.console.print(f"\n[bold green]taskstate is up[/bold green] [dim]after {took:.1f} s[/dim]")
-        self.console.print(rows)
+        self._row("gateway", addresses.http, "API documentation at /docs")
+        self._row("gRPC", addresses.grpc, f"grpcurl -plaintext {addresses.grpc} list")
+        self._row("workers", queues.replace(",", " "), "queues and their RQ workers")
+        for name, address in sorted(servers.items()):
+            self._row(name, address, "embedded")
+        self._row("data", shown_path(folder), f"log files in {logs}")
         self.console.print("[dim]Ctrl-C stops all of it; the data stays.[/dim]\n")
+
+    def _row(self, name: str, value: str, hint: str) -> None:
+        self.console.print(f"  [bold]{name:<9}[/bold] [cyan]{escape(value)}[/cyan]  [dim]{hint}[/dim]")
 
     def notice(self, part: str, text: str) -> None:
         """Show a warning, a death or a restart of a part; later, if something else has the terminal."""
-        second = int(time.monotonic())
-        last, count = self._shown.get(part, (second, 0))
-        count = count + 1 if last == second else 1
-        self._shown[part] = (second, count)
-        if count > _NOTICES_PER_SECOND_MAX:
+        now = time.monotonic()
+        if not self._notices.admit(part, text, now):
             return
         line = f"[yellow]![/yellow] [bold]{escape(part)}[/bold]  {escape(text)}"
         if self._held is None:

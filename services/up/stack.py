@@ -147,7 +147,7 @@ class Stack:
                 return server
 
     async def _migrate(self) -> None:
-        part = self._python_part("migrate", ["services.taskstate", "migrate"], {})
+        part = self._python_part("migrate", ["services.taskstate", "migrate"])
         await part.wait_until_ended()
         await part.stop(self.hurry)
         self._parts.remove(part)
@@ -155,21 +155,21 @@ class Stack:
     async def _start_service(
         self, name: str, module: str, is_ready: Callable[[], Awaitable[bool]] | None = None
     ) -> None:
-        """Start a Python part and wait for it; without a question of its own, for its `listening` or `ready` line."""
-        part = self._python_part(name, [module], {})
-        await part.wait_until_ready(is_ready or _has_said_so(part), _READY_TIMEOUT_S)
+        """Start a Python part and wait for it; without a question of its own, for its `ready` log line."""
+        part = self._python_part(name, [module])
+        await part.wait_until_ready(is_ready or _has_said(part, "ready"), _READY_TIMEOUT_S)
 
     async def _start_gateway(self) -> None:
         host, port = self.addresses.host, self.addresses.http_port
         await self._start_service("gateway", "services.gateway", lambda: asyncio.to_thread(http_is_ready, host, port))
 
     async def _start_workers(self) -> None:
-        part = self._python_part("workers", ["workers", "--queues", self._settings.queues], {})
-        await part.wait_until_ready(_has_said_so(part), _READY_TIMEOUT_S)
+        part = self._python_part("workers", ["workers", "--queues", self._settings.queues])
+        await part.wait_until_ready(_has_said(part, "session_up"), _READY_TIMEOUT_S)
 
-    def _python_part(self, name: str, module: list[str], extra: Mapping[str, str]) -> Part:
+    def _python_part(self, name: str, module: list[str]) -> Part:
         command = launch_command([sys.executable, "-m", *module], None)
-        return self._part(name, command, {**self._environment(), **extra}, CHECKOUT, signal.SIGTERM)
+        return self._part(name, command, self._environment(), CHECKOUT, signal.SIGTERM)
 
     def _part(
         self, name: str, command: list[str], environment: Mapping[str, str], folder: Path, stop: signal.Signals
@@ -212,11 +212,11 @@ async def _together(*steps: Coroutine[None, None, None]) -> None:
         raise problems.exceptions[0] from None
 
 
-def _has_said_so(part: Part) -> Callable[[], Awaitable[bool]]:
-    async def is_ready() -> bool:
-        return bool(part.events_seen & {"listening", "ready"})
+def _has_said(part: Part, event: str) -> Callable[[], Awaitable[bool]]:
+    async def has_said() -> bool:
+        return event in part.events_seen
 
-    return is_ready
+    return has_said
 
 
 def _reachable(bind_host: str) -> str:
