@@ -22,6 +22,9 @@ from grpc_reflection.v1alpha import reflection
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+PENDING_CALLS_MAX = 16_384
+"""Calls that have arrived and that Python has not yet taken up. Above gRPC's own limit of 1,000 it starts to drop some at
+random, as CANCELLED, which no client takes for an overload; 1,000 watchers that reconnect at once are more than that."""
 CONCURRENT_STREAMS_MAX = 4096
 """Streams of one connection. No limit per user: a gateway or a proxy carries all its callers on few connections."""
 
@@ -56,6 +59,8 @@ def new_grpc_server(
         ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
         ("grpc.max_concurrent_streams", max_concurrent_streams),
+        ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
         ("grpc.keepalive_time_ms", _ms(keep_alive.time_s)),
         ("grpc.keepalive_timeout_ms", _ms(keep_alive.timeout_s)),
         ("grpc.http2.ping_timeout_ms", _ms(keep_alive.timeout_s)),

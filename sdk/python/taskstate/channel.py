@@ -41,7 +41,8 @@ _RETRY_POLICY: Final = {
     "initialBackoff": "0.1s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # CANCELLED is what gRPC answers in the service's place for calls that it drops at a stop, before they are taken up.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DOMAIN: Final = "taskstate"
 _DETAILS_KEY: Final = "grpc-status-details-bin"
 _REASON_PREFIX: Final = "ERROR_REASON_"
+_CANCELLED_BY_US: Final = "Locally cancelled by application!"
 
 
 class TaskStateError(Exception):
@@ -67,6 +68,10 @@ def from_rpc_error(error: grpc.RpcError) -> TaskStateError:
     details = getattr(error, "details", lambda: None)()
     trailing = getattr(error, "trailing_metadata", lambda: None)()
     name = code.name if code is not None else "UNKNOWN"
+    if name == "CANCELLED" and details != _CANCELLED_BY_US:
+        # The service never answers this. gRPC does in its place, for calls that it drops because the server is stopping
+        # or has too many waiting, and that is the same to a caller as a service that is away.
+        name, details = "UNAVAILABLE", "the service stopped, or was too busy, before it took up the call"
     reason, metadata, violations = _read_details(_details_bytes(trailing))
     return TaskStateError(
         code=name,

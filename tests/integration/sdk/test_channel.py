@@ -8,6 +8,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from taskstate.channel import KeepAlive, aio_channel, sync_channel
+from taskstate.errors import from_rpc_error
 from taskstate.v1 import maintenance_service_pb2 as pb
 from taskstate.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
 
@@ -29,6 +30,22 @@ async def test_an_idempotent_call_survives_a_short_unavailability():
         answer = await MaintenanceServiceStub(channel).AcquireDispatches(ACQUIRE, timeout=5)
     assert len(answer.dispatches) == 1
     assert len(fake.acquire_requests) == 3
+
+
+async def test_an_idempotent_call_that_a_stopping_server_dropped_is_repeated():
+    fake = FakeMaintenance(acquire_failures=[grpc.StatusCode.CANCELLED])
+    async with serving(fake) as port, aio_channel(f"127.0.0.1:{port}") as channel:
+        await MaintenanceServiceStub(channel).AcquireDispatches(ACQUIRE, timeout=5)
+    assert len(fake.acquire_requests) == 2
+
+
+def test_our_own_cancellation_is_told_from_the_servers():
+    with sync_channel("127.0.0.1:1") as channel:
+        call = MaintenanceServiceStub(channel).AcquireDispatches.future(ACQUIRE, wait_for_ready=True)
+        call.cancel()
+        with pytest.raises(grpc.FutureCancelledError):
+            call.result()
+        assert from_rpc_error(call).code == "CANCELLED"
 
 
 async def test_no_other_error_is_repeated():

@@ -74,5 +74,15 @@ def test_an_answer_without_message_still_says_something():
     )
 
 
+def test_a_call_that_the_server_dropped_unseen_is_unavailable():
+    error = from_rpc_error(failed(grpc.StatusCode.CANCELLED, "CANCELLED"))
+    assert (error.code, error.retryable) == ("UNAVAILABLE", True)
+
+
+def test_a_call_that_we_cancelled_is_cancelled():
+    error = from_rpc_error(failed(grpc.StatusCode.CANCELLED, "Locally cancelled by application!"))
+    assert (error.code, error.retryable) == ("CANCELLED", False)
+
+
 def test_a_bare_rpc_error_has_no_code():
     assert from_rpc_error(grpc.RpcError()).code == "UNKNOWN"
