@@ -64,13 +64,13 @@ $(MADE):
 
 $(RUNTIME): requirements/runtime.txt pyproject.toml | $(MADE)
 	@echo "Installing pinned dependencies into $(VENV) (the first time takes about a minute) ..."
-	@$(PIP) install --quiet --require-hashes -r requirements/runtime.txt
-	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --require-hashes -r requirements/runtime.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
 # The development lock contains the runtime lock, version for version, so one installation serves for both.
 $(DEV): requirements/dev.txt requirements/runtime.txt pyproject.toml | $(MADE)
 	@echo "Installing pinned development dependencies into $(VENV) (the first time takes about a minute) ..."
-	@$(PIP) install --quiet --require-hashes -r requirements/dev.txt
-	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --require-hashes -r requirements/dev.txt
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $(RUNTIME) $@

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -17,7 +18,7 @@ from rich.markup import escape
 from services.up.account import launch_command
 from services.up.gateway_client import GatewayClient
 from services.up.process_end import end_of
-from services.up.screen import Screen
+from services.up.screen import Screen, shown_path
 from services.up.settings import CHECKOUT
 from services.up.stack import Stack
 
@@ -91,7 +92,7 @@ class Demo:
         result = task.get("result")
         written = result.get("output_dir") if isinstance(result, dict) else None
         if written:
-            say(f"  knowledge base  [cyan]{escape(str(written))}[/cyan]")
+            say(f"  knowledge base  [cyan]{escape(shown_path(Path(written)))}[/cyan]")
         say(f"  history         [cyan]{gateway}/api/v2/jobs/history[/cyan]")
         say(f"  this task       [cyan]{gateway}/api/v2/tasks/{task['task_id']}[/cyan]")
         say(f"  dashboard       [cyan]{gateway}/[/cyan]")
