@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from workers.knowledge_base import markup, media, page
+from workers.knowledge_base import media, page
 from workers.knowledge_base.categories import BY_ID
-from workers.knowledge_base.language import is_side_section
+from workers.knowledge_base.language import main_sections
 
 if TYPE_CHECKING:
     from workers.knowledge_base.model import Analysis, Record
@@ -100,12 +100,7 @@ def _names(records: list[Record], shelf: Shelf) -> str:
 
 
 def _sections(record: Record) -> str:
-    sections = markup.parse_sections(record.document.description, record.document.description_format)
-    headings = list(
-        dict.fromkeys(
-            section.heading for section in sections if section.heading and not is_side_section(section.heading)
-        )
-    )
+    headings = list(dict.fromkeys(section.heading for section in main_sections(record.document) if section.heading))
     if not headings:
         return ""
     lines = [f"- {page.escape(heading[:120])}" for heading in headings[:_SECTIONS_MAX]]
@@ -147,7 +142,8 @@ def _links(record: Record) -> str:
 
 def _link_label(label: str, url: str) -> str:
     cleaned = label.replace("`", "").strip("[]! ")
-    if any(character.isalnum() for character in cleaned):
+    # A label of one or two letters is a name for use inside the source text.
+    if sum(character.isalnum() for character in cleaned) > 2:
         return cleaned[:60]
     return url.split("://", 1)[-1].split("?", 1)[0].split("#", 1)[0].removesuffix("/")[:60]
 

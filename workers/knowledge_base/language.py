@@ -43,9 +43,22 @@ _SIDE_SECTION = re.compile(
 )
 
 
-def is_side_section(heading: str) -> bool:
-    """Whether a section is about getting or helping the project, not about what it does."""
-    return _SIDE_SECTION.search(heading) is not None
+def main_sections(document: Document) -> list[markup.Section]:
+    """The sections of a description about what the project does, not about getting, helping or releasing it.
+
+    What is below such a heading belongs to it: the "Fixes" of a release are no part of the description.
+    """
+    kept: list[markup.Section] = []
+    side_level = 0
+    for section in markup.parse_sections(document.description, document.description_format):
+        if side_level and section.level > side_level:
+            continue
+        # Below the title everything is deeper, so a title such as "Installing things" must not hide the document.
+        side = section.level > 0 and _SIDE_SECTION.search(section.heading) is not None
+        side_level = section.level if side and section.level > 1 else 0
+        if not side:
+            kept.append(section)
+    return kept
 
 
 class LanguageModel(Protocol):
@@ -153,9 +166,8 @@ def similarity(first: dict[str, float], second: dict[str, float]) -> float:
 
 def _description_text(document: Document) -> str:
     parts = [document.summary, ". ".join(document.keywords)]
-    for section in markup.parse_sections(document.description, document.description_format):
-        if not _SIDE_SECTION.search(section.heading):
-            parts += [section.heading, *section.paragraphs]
+    for section in main_sections(document):
+        parts += [section.heading, *section.paragraphs]
     return "\n".join(parts)
 
 
@@ -210,9 +222,7 @@ def _spellings(text: str) -> dict[str, str]:
 def _candidates(document: Document) -> list[str]:
     """Sentences that may stand in a summary: prose, of a readable length, in the order of the document."""
     found: list[str] = []
-    for section in markup.parse_sections(document.description, document.description_format):
-        if _SIDE_SECTION.search(section.heading):
-            continue
+    for section in main_sections(document):
         found += _prose(section.paragraphs, document.name)
     outermost = document.module_docs[0] if document.module_docs else None
     if len(found) < _SENTENCES_IN_SUMMARY and outermost is not None and outermost.kind == "module":
@@ -238,7 +248,7 @@ _DEPENDENT_START = re.compile(
     r"|your|it also|this (?!is a|package|library|module|project|provides)|these|those|which|if|we|i|i'm|let's"
     r"|in (?:this|the above|addition)|for (?:more|example|instance|further|details|usage)|feel free"
     r"|the (?:above|following|example|code below)|select|create|import|use|enable|add|set|take care|depends on|available"
-    r"|look|suppose|consider|however|also|because)\b",
+    r"|first|next|finally|not|look|suppose|consider|however|also|because)\b",
     re.IGNORECASE,
 )
 #: Names out of code: a sentence with many of them explains a detail.

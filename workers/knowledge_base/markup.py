@@ -18,6 +18,8 @@ class Section:
 
     heading: str
     paragraphs: list[str] = field(default_factory=list)
+    #: Depth of the heading, 1 for the outermost; 0 for text before the first heading.
+    level: int = 0
 
 
 def parse_sections(text: str, markup_format: str) -> list[Section]:
@@ -29,7 +31,7 @@ def parse_sections(text: str, markup_format: str) -> list[Section]:
     return _group(lines)
 
 
-#: A line of prose, a heading (kind `heading`), a list entry (kind `entry`) or a paragraph's end (kind `break`).
+#: Kind and text of a line: `text`, `entry` (of a list), `break` (a paragraph's end), or `heading1` to `heading6`.
 _Line = tuple[str, str]
 _ADORNMENT = re.compile(r"^([=\-~^\"'`#*+:.<>_])\1{2,}\s*$")
 
@@ -45,9 +47,9 @@ def _group(lines: list[_Line]) -> list[Section]:
             sections[-1].paragraphs.append(joined)
 
     for kind, content in lines:
-        if kind == "heading":
+        if kind.startswith("heading"):
             end_paragraph()
-            sections.append(Section(re.sub(r"\s+", " ", content).strip()))
+            sections.append(Section(re.sub(r"\s+", " ", content).strip(), level=int(kind[-1])))
         elif kind in {"break", "entry"}:
             end_paragraph()
         if kind in {"text", "entry"}:
@@ -73,10 +75,10 @@ def _markdown_lines(text: str) -> list[_Line]:
         elif not line or line.startswith("|") or re.fullmatch(r"[|\s:*_-]+", line):
             # A row of dashes or equals signs below a line of text makes that line a heading.
             if re.fullmatch(r"-{3,}", line):
-                _promote(lines)
+                _promote(lines, 2)
             lines.append(("break", ""))
         elif re.fullmatch(r"={3,}", line):
-            _promote(lines)
+            _promote(lines, 1)
         elif raw.startswith(("    ", "\t")) and (not lines or lines[-1][0] == "break"):
             continue
         else:
@@ -85,9 +87,9 @@ def _markdown_lines(text: str) -> list[_Line]:
 
 
 def _markdown_line(line: str) -> _Line:
-    heading = re.match(r"#{1,6}\s+(.*?)\s*#*$", line)
+    heading = re.match(r"(#{1,6})\s+(.*?)\s*#*$", line)
     if heading:
-        return "heading", _markdown_inline(heading.group(1))
+        return f"heading{len(heading.group(1))}", _markdown_inline(heading.group(2))
     entry = re.match(r"(?:[-*+]|\d{1,3}[.)])\s+(.*)", line)
     if entry:
         return "entry", _markdown_inline(entry.group(1))
@@ -108,15 +110,19 @@ def _markdown_inline(text: str) -> str:
     return html.unescape(re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text)).strip()
 
 
-def _promote(lines: list[_Line]) -> None:
+def _promote(lines: list[_Line], level: int) -> None:
     """Turn the line just read into a heading, if it is a line of text."""
     if lines and lines[-1][0] == "text" and len(lines[-1][1]) <= 150:
-        lines[-1] = ("heading", lines[-1][1])
+        lines[-1] = (f"heading{level}", lines[-1][1])
+
+
+def _heading_mark(tag: re.Match[str]) -> str:
+    return f"\n\n{'#' * int(tag.group(1))} "
 
 
 def _without_html(text: str) -> str:
     text = _without_spans(text, "<!--", "-->")
-    text = re.sub(r"<h[1-6](?:\s[^<>]{0,500})?>", "\n\n# ", text, flags=re.IGNORECASE)
+    text = re.sub(r"<h([1-6])(?:\s[^<>]{0,500})?>", _heading_mark, text, flags=re.IGNORECASE)
     text = re.sub(
         r"</h[1-6]>|</?(?:p|div|ul|ol|tr|table|details|summary)(?:\s[^<>]{0,500})?>", "\n\n", text, flags=re.IGNORECASE
     )
@@ -130,6 +136,8 @@ def _without_html(text: str) -> str:
 def _rst_lines(text: str) -> list[_Line]:
     lines: list[_Line] = []
     skip_below: int | None = None
+    #: The characters below headings, outermost first: a document uses them in the order of its levels.
+    adornments: list[str] = []
     for raw in text.split("\n"):
         line = raw.strip()
         indent = len(raw) - len(raw.lstrip())
@@ -140,7 +148,9 @@ def _rst_lines(text: str) -> list[_Line]:
         if not line:
             lines.append(("break", ""))
         elif _ADORNMENT.match(line):
-            _promote(lines)
+            if lines and lines[-1][0] == "text" and line[0] not in adornments:
+                adornments.append(line[0])
+            _promote(lines, min(6, adornments.index(line[0]) + 1) if line[0] in adornments else 1)
             lines.append(("break", ""))
         elif line.startswith(".."):
             # A directive, a comment or a link target, with everything indented below it.
@@ -158,7 +168,9 @@ def _rst_lines(text: str) -> list[_Line]:
 
 def _rst_special(line: str) -> _Line:
     # Some descriptions declare reStructuredText and contain Markdown headings; code, tables and fields are no prose.
-    return ("heading", line.lstrip("# ")) if line.startswith("#") else ("break", "")
+    if line.startswith("#"):
+        return f"heading{len(line) - len(line.lstrip('#'))}", line.lstrip("# ")
+    return "break", ""
 
 
 def _rst_line(line: str) -> _Line:

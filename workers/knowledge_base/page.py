@@ -52,6 +52,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def first_sentence(text: str, length_max: int = 160) -> str:
     """The first sentence or line of a docstring, cut at a word."""
     paragraph = re.split(r"\n\s*\n", text.strip(), maxsplit=1)[0]
+    # A line of dashes makes the line above it a heading and says nothing.
+    paragraph = re.sub(r"^\s*([=~^\"'*#-])\1{2,}\s*$", "", paragraph, flags=re.MULTILINE)
     flat = re.sub(r"\s+", " ", re.sub(r":[a-z:]{1,40}:`~?([^`]*)`|`{1,2}([^`]*)`{1,2}", r"\1\2", paragraph)).strip()
     sentence = re.split(r"(?<=[.!?])\s", flat, maxsplit=1)[0]
     if len(sentence) <= length_max:

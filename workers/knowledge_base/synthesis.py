@@ -61,9 +61,12 @@ def _themes(records: Sequence[Record], shelf: Shelf) -> str:
     shared: dict[str, list[Record]] = defaultdict(list)
     spelling: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
+        # Terms that only docstrings use are near to code, and no theme.
+        said = set(words.terms(f"{record.document.summary}. {record.document.description}"))
         for term, strength in shelf.analysis(record).vector.items():
-            weight[term] += strength  # type: ignore[assignment] # Counter adds any number.
-            shared[term].append(record)
+            if term in said:
+                weight[term] += strength  # type: ignore[assignment] # Counter adds any number.
+                shared[term].append(record)
         for word in words.words(f"{record.document.summary} {record.document.description[:5_000]}"):
             spelling[words.stem(word)][word] += 1
     lines: list[str] = []

@@ -6,7 +6,8 @@ import re
 from functools import lru_cache
 
 _WORD = re.compile(r"[a-z][a-z0-9+#]*(?:-[a-z0-9]+)*")
-_ADDRESS = re.compile(r"\bhttps?://\S+|\b[\w.+-]{1,64}@[\w.-]{1,200}")
+#: Links, mail addresses and @handles: who is mentioned is not what a text is about.
+_ADDRESS = re.compile(r"\bhttps?://\S+|\b[\w.+-]{1,64}@[\w.-]{1,200}|(?<!\w)@[\w-]+")
 #: A pair of words never reaches across one of these.
 _PHRASE_END = re.compile(r"[^\w\s+#/-]+|\s[-/]\s|\n")
 #: Commit ids and other long numbers that happen to contain letters.

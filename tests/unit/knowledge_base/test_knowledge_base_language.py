@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.unit.knowledge_base.documents import document
 from workers.knowledge_base import words
 from workers.knowledge_base.categories import BY_ID, CATEGORIES, FALLBACK, choose_category
-from workers.knowledge_base.language import ExtractiveModel, similarity, unanalysed
+from workers.knowledge_base.language import ExtractiveModel, main_sections, similarity, unanalysed
 from workers.knowledge_base.model import Analysis, Document, ModuleDoc
 
 LOCKS = document(
@@ -150,3 +150,28 @@ def test_category_ids_are_folder_names_and_unique() -> None:
 def test_without_the_step_nothing_is_claimed() -> None:
     analysis = unanalysed(LOCKS)
     assert (analysis.method, analysis.sentences, analysis.category) == ("none", (), FALLBACK)
+
+
+def test_what_lies_below_a_side_section_belongs_to_it() -> None:
+    text = """\
+# Installing tools
+
+What it is.
+
+## Changelog
+
+### v1
+
+#### Fixes
+
+Thanks to everybody.
+
+## Usage
+
+How it works.
+"""
+    sections = main_sections(document(description=text))
+    assert [section.heading for section in sections] == ["Usage"]
+    rst = "Title\n=====\n\nWhat.\n\nChanges\n-------\n\nFixed\n~~~~~\n\nIt.\n\nUsage\n-----\n\nHow.\n"
+    sections = main_sections(document(description=rst, description_format="rst"))
+    assert [section.heading for section in sections] == ["Title", "Usage"]

@@ -86,7 +86,10 @@ def test_a_page_without_the_language_step_says_so() -> None:
 
 
 def test_a_synthesis_names_shared_terms_relations_and_licences() -> None:
-    records = [analysed("one", requires=("two",)), analysed("two", license="BSD")]
+    records = [
+        analysed("one", requires=("two",), summary="One thing."),
+        analysed("two", license="BSD", description="Things for everybody."),
+    ]
     text = synthesis.render(BY_ID["web"], records, Shelf(records))
     assert "- **thing**: [one](one.md), [two](two.md)" in text
     assert "[one](one.md) needs [two](two.md)." in text
