@@ -11,13 +11,11 @@ import pytest
 import redis
 
 from services.up.data_folder import DataFolder
-from tests.integration.worker.conftest import SupervisorStarter
+from tests.integration.worker.conftest import Stage, SupervisorStarter
 from tests.integration.worker.fake_taskstate import FakeTask, FakeTaskState
 from tests.support.processes import Process
 from tests.support.servers import running_redis
 from tests.support.waiting import await_until, wait_until
-
-Canary = Callable[..., FakeTask]
 
 
 def tree_of(pid: int) -> dict[int, str]:
@@ -45,6 +43,10 @@ def _processes() -> dict[int, tuple[int, str]]:
     return processes
 
 
+def canary(fake: FakeTaskState, redis_url: str, queue: str = "default", **payload: object) -> FakeTask:
+    return fake.enqueue(redis_url, FakeTask("canary", {"steps": 600, **payload}), queue)
+
+
 def rq_workers_of(supervisor: Process) -> list[int]:
     names = tree_of(supervisor.pid)
     return [pid for pid, name in names.items() if name == "worker-rq"]
@@ -62,110 +64,98 @@ def queued(redis_url: str) -> list[bytes]:
 # --- Deaths.
 
 
-async def test_a_dead_rq_worker_is_replaced_and_its_attempt_told(
-    fake: FakeTaskState, supervisor: Process, canary: Canary, redis_url: str
-) -> None:
-    task = await fake.running(canary(seconds=60))
-    [rq_worker] = rq_workers_of(supervisor)
+async def test_a_dead_rq_worker_is_replaced_and_its_attempt_told(stage: Stage) -> None:
+    task = await stage.fake.running(stage.canary(seconds=60))
+    [rq_worker] = rq_workers_of(stage.supervisor)
     os.kill(rq_worker, signal.SIGKILL)
 
-    await fake.ended(task)
+    await stage.fake.ended(task)
     assert task.bodies("exited")[0].exit.signal == signal.SIGKILL
-    await fake.ended(canary())
-    assert supervisor.events("rq_worker_ended")[0]["exit_code"] == -signal.SIGKILL
-    await await_until(lambda: not queued(redis_url), what="the dead RQ worker's message to be removed")
+    await stage.fake.ended(stage.canary())
+    assert stage.supervisor.events("rq_worker_ended")[0]["exit_code"] == -signal.SIGKILL
+    await await_until(lambda: not queued(stage.redis_url), what="the dead RQ worker's message to be removed")
 
 
-async def test_a_message_that_a_dead_rq_worker_had_taken_runs_in_the_next(
-    fake: FakeTaskState, supervisor: Process, canary: Canary
-) -> None:
-    fake.mute.add("start")
-    task = canary()
-    await await_until(lambda: "worker-horse" in tree_of(supervisor.pid).values())
-    os.kill(rq_workers_of(supervisor)[0], signal.SIGKILL)
-    await await_until(lambda: supervisor.events("rq_worker_ended"))
-    fake.mute.clear()
+async def test_a_message_that_a_dead_rq_worker_had_taken_runs_in_the_next(stage: Stage) -> None:
+    stage.fake.mute.add("start")
+    task = stage.canary()
+    await await_until(lambda: "worker-horse" in tree_of(stage.supervisor.pid).values())
+    os.kill(rq_workers_of(stage.supervisor)[0], signal.SIGKILL)
+    await await_until(lambda: stage.supervisor.events("rq_worker_ended"))
+    stage.fake.mute.clear()
 
-    await fake.ended(task)
+    await stage.fake.ended(task)
     assert task.bodies("finish")
 
 
-async def test_a_start_that_is_granted_to_a_dead_work_horse_is_told_as_exited(
-    fake: FakeTaskState, supervisor: Process, canary: Canary
-) -> None:
-    fake.mute.add("start")
-    task = canary()
+async def test_a_start_that_is_granted_to_a_dead_work_horse_is_told_as_exited(stage: Stage) -> None:
+    stage.fake.mute.add("start")
+    task = stage.canary()
     [horse] = await await_until(
-        lambda: [pid for pid, name in tree_of(supervisor.pid).items() if name == "worker-horse"]
+        lambda: [pid for pid, name in tree_of(stage.supervisor.pid).items() if name == "worker-horse"]
     )
     os.kill(horse, signal.SIGKILL)
     await await_until(gone({horse}))
-    fake.mute.clear()
+    stage.fake.mute.clear()
     # The unanswered start is said again on the next stream, and granted there.
-    fake.break_streams()
+    stage.fake.break_streams()
 
-    await fake.ended(task)
+    await stage.fake.ended(task)
     assert task.bodies("exited")[0].exit.signal == signal.SIGKILL
     assert task.bodies("finish") == []
 
 
-async def test_nothing_outlives_a_killed_supervisor(fake: FakeTaskState, supervisor: Process, canary: Canary) -> None:
-    await fake.running(canary(seconds=60))
-    below = set(tree_of(supervisor.pid))
+async def test_nothing_outlives_a_killed_supervisor(stage: Stage) -> None:
+    await stage.fake.running(stage.canary(seconds=60))
+    below = set(tree_of(stage.supervisor.pid))
     assert len(below) == 2
-    supervisor.send(signal.SIGKILL)
+    stage.supervisor.send(signal.SIGKILL)
     await await_until(gone(below), 5)
 
 
 # --- The session.
 
 
-async def test_nothing_is_lost_when_the_session_breaks(
-    fake: FakeTaskState, supervisor: Process, canary: Canary
-) -> None:
-    task = await fake.running(canary(seconds=1.5, steps=30))
-    first = fake.live[0].hello
-    fake.mute = {"progress", "logs", "finish", "exited"}
-    fake.break_streams()
-    await await_until(lambda: len(fake.streams) == 2)
+async def test_nothing_is_lost_when_the_session_breaks(stage: Stage) -> None:
+    task = await stage.fake.running(stage.canary(seconds=1.5, steps=30))
+    first = stage.fake.live[0].hello
+    stage.fake.mute = {"progress", "logs", "finish", "exited"}
+    stage.fake.break_streams()
+    await await_until(lambda: len(stage.fake.streams) == 2)
     # What is said now gets no answer; so it is said again after the next break.
-    fake.mute = set()
-    fake.break_streams()
+    stage.fake.mute = set()
+    stage.fake.break_streams()
 
-    await fake.ended(task)
+    await stage.fake.ended(task)
     assert task.bodies("progress")[-1].done == 30
     assert task.order[-2:] == ["finish", "exited"]
     sequences = [message.sequence for message in task.said]
     assert sequences == sorted(set(sequences))
-    assert fake.live[-1].hello.worker.boot_id == first.worker.boot_id
+    assert stage.fake.live[-1].hello.worker.boot_id == first.worker.boot_id
 
 
-async def test_unanswered_messages_are_said_again_with_their_numbers(
-    fake: FakeTaskState, supervisor: Process, canary: Canary
-) -> None:
-    fake.mute = {"finish", "exited"}
-    task = canary()
-    await await_until(lambda: fake.unanswered == ["finish", "exited"])
+async def test_unanswered_messages_are_said_again_with_their_numbers(stage: Stage) -> None:
+    stage.fake.mute = {"finish", "exited"}
+    task = stage.canary()
+    await await_until(lambda: stage.fake.unanswered == ["finish", "exited"])
     assert task.is_gone is False
-    fake.mute = set()
-    fake.break_streams()
-    await fake.ended(task)
+    stage.fake.mute = set()
+    stage.fake.break_streams()
+    await stage.fake.ended(task)
     assert task.order[-2:] == ["finish", "exited"]
 
 
-async def test_no_message_is_taken_while_taskstate_is_away(
-    fake: FakeTaskState, supervisor: Process, canary: Canary, redis_url: str
-) -> None:
-    running = await fake.running(canary(seconds=1))
-    await fake.stop()
-    waiting = canary()
-    await await_until(lambda: "worker-horse" not in tree_of(supervisor.pid).values())
-    assert queued(redis_url) == [waiting.job_id.encode()]
+async def test_no_message_is_taken_while_taskstate_is_away(stage: Stage) -> None:
+    running = await stage.fake.running(stage.canary(seconds=1))
+    await stage.fake.stop()
+    waiting = stage.canary()
+    await await_until(lambda: "worker-horse" not in tree_of(stage.supervisor.pid).values())
+    assert queued(stage.redis_url) == [waiting.job_id.encode()]
     assert not running.bodies("finish")
 
-    await fake.serve()
-    await fake.ended(running)
-    await fake.ended(waiting)
+    await stage.fake.serve()
+    await stage.fake.ended(running)
+    await stage.fake.ended(waiting)
     assert running.bodies("finish")
 
 
@@ -173,45 +163,44 @@ async def test_no_message_is_taken_while_taskstate_is_away(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-async def test_an_idle_supervisor_ends_with_a_good_bye(
-    fake: FakeTaskState, supervisor: Process, redis_url: str, how: signal.Signals
-) -> None:
-    supervisor.send(how)
-    await await_until(lambda: supervisor.popen.poll() is not None, 5)
-    assert supervisor.popen.returncode == 0
-    assert fake.streams[-1].good_bye == "the worker stops"
-    with redis.Redis.from_url(redis_url) as client:
+async def test_an_idle_supervisor_ends_with_a_good_bye(stage: Stage, how: signal.Signals) -> None:
+    stage.supervisor.send(how)
+    await await_until(lambda: stage.supervisor.popen.poll() is not None, 5)
+    assert stage.supervisor.popen.returncode == 0
+    assert stage.fake.streams[-1].good_bye == "the worker stops"
+    with stage.redis() as client:
         assert client.smembers("rq:workers") == set()
 
 
-async def test_a_drain_lets_an_attempt_finish_and_takes_no_other(
-    fake: FakeTaskState, supervisor: Process, canary: Canary, redis_url: str
-) -> None:
-    task = await fake.running(canary(seconds=1))
-    supervisor.send(signal.SIGTERM)
-    await await_until(lambda: supervisor.events("stopping"))
-    waiting = canary()
-    supervisor.send(signal.SIGINT)
-    await await_until(lambda: supervisor.popen.poll() is not None)
-    assert supervisor.popen.returncode == 0
+async def test_a_drain_lets_an_attempt_finish_and_takes_no_other(stage: Stage) -> None:
+    task = await stage.fake.running(stage.canary(seconds=1))
+    stage.supervisor.send(signal.SIGTERM)
+    await await_until(lambda: stage.supervisor.events("stopping"))
+    waiting = stage.canary()
+    stage.supervisor.send(signal.SIGINT)
+    await await_until(lambda: stage.supervisor.popen.poll() is not None)
+    assert stage.supervisor.popen.returncode == 0
     assert task.order[-2:] == ["finish", "exited"]
-    assert queued(redis_url) == [waiting.job_id.encode()]
+    assert queued(stage.redis_url) == [waiting.job_id.encode()]
     assert not waiting.start_id
 
 
 async def test_a_drain_kills_when_the_grace_is_over(
-    fake: FakeTaskState, start_supervisor: SupervisorStarter, canary: Canary
+    fake: FakeTaskState, start_supervisor: SupervisorStarter, redis_url: str
 ) -> None:
     supervisor = start_supervisor(grace=0.3)
-    task = await fake.running(canary(mode="hang_c", seconds=60))
+    task = await fake.running(canary(fake, redis_url, mode="hang_c", seconds=60))
     supervisor.send(signal.SIGTERM)
     await await_until(lambda: supervisor.popen.poll() is not None, 5)
     assert supervisor.popen.returncode == 0
     assert task.bodies("exited")[0].exit.signal == signal.SIGKILL
 
 
-async def test_a_drain_with_taskstate_away_is_bounded(fake: FakeTaskState, supervisor: Process, canary: Canary) -> None:
-    await fake.running(canary(seconds=0.5))
+async def test_a_drain_with_taskstate_away_is_bounded(
+    fake: FakeTaskState, start_supervisor: SupervisorStarter, redis_url: str
+) -> None:
+    supervisor = start_supervisor(grace=1)
+    await fake.running(canary(fake, redis_url, seconds=0.5))
     await fake.stop()
     supervisor.send(signal.SIGTERM)
     await await_until(lambda: supervisor.popen.poll() is not None, 10)
@@ -223,8 +212,8 @@ async def test_deaths_and_the_drain_are_told_with_redis_away(
     fake: FakeTaskState, start_supervisor: SupervisorStarter, session_data_folder: DataFolder
 ) -> None:
     with running_redis(session_data_folder) as server:
-        supervisor = start_supervisor(redis=server.url())
-        task = await fake.running(fake.enqueue(server.url(), FakeTask("canary", {"seconds": 60, "steps": 600})))
+        supervisor = start_supervisor(redis_url=server.url())
+        task = await fake.running(canary(fake, server.url(), seconds=60))
     # Redis has gone; the horse's death is told all the same.
     os.kill(task.horse_pid, signal.SIGKILL)
     await fake.ended(task, timeout=3)
@@ -256,10 +245,10 @@ def test_bad_settings_are_told_together(start_process: Callable[..., Process]) -
 
 
 async def test_each_queue_has_its_rq_workers(
-    fake: FakeTaskState, start_supervisor: SupervisorStarter, canary: Canary
+    fake: FakeTaskState, start_supervisor: SupervisorStarter, redis_url: str
 ) -> None:
     supervisor = start_supervisor("default=2,other")
-    tasks = [canary(seconds=1), canary(seconds=1), canary("other", seconds=1)]
+    tasks = [canary(fake, redis_url, queue, seconds=1) for queue in ("default", "default", "other")]
     for task in tasks:
         await fake.running(task)
     assert sorted(tree_of(supervisor.pid).values()) == ["worker-horse"] * 3 + ["worker-rq"] * 3

@@ -47,8 +47,9 @@ UNREPORTED_DEATH_TIMEOUT_S: Final = 10.0
 RQ_WORKER_STOP_TIMEOUT_S: Final = 2.0
 """How long an RQ worker without a work-horse may take to end; it hangs when Redis is away."""
 KILLED_TIMEOUT_S: Final = 6.0
-DELIVERY_TIMEOUT_S: Final = 5.0
-"""How long a drained supervisor tries to deliver what is unanswered."""
+DELIVERY_TIMEOUT_MIN_S: Final = 1.0
+DELIVERY_TIMEOUT_MAX_S: Final = 5.0
+"""How long a drained supervisor tries to deliver what is unanswered: as long as its grace, within these bounds."""
 DISPOSALS_MAX: Final = 100
 
 
@@ -360,12 +361,13 @@ class Supervisor:
         """Deliver what is unanswered, say good-bye, and close the session; all of it bounded."""
         if self._session is None:
             return
+        timeout_s = min(max(self._settings.drain_grace_s, DELIVERY_TIMEOUT_MIN_S), DELIVERY_TIMEOUT_MAX_S)
         try:
-            await asyncio.wait_for(self._session.delivered(), DELIVERY_TIMEOUT_S)
+            await asyncio.wait_for(self._session.delivered(), timeout_s)
         except TimeoutError:
             log.error("TaskState did not take the last words in time", extra={"event": "undelivered"})  # noqa: TRY400
         self._session.close("the worker stops")
-        await asyncio.wait([serving], timeout=DELIVERY_TIMEOUT_S)
+        await asyncio.wait([serving], timeout=DELIVERY_TIMEOUT_MAX_S)
 
     def _queue_of(self, pid: int) -> str:
         return self._queues.get(pid, "")
