@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from urllib.parse import urlsplit
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from redis import Redis
@@ -81,6 +82,70 @@ async def test_waits_for_redis_and_acquires_nothing_meanwhile(start_process):
         await asyncio.to_thread(process.stop)
     assert [event["waiting_for"] for event in process.events("waiting")] == ["Redis"]
     assert fake.acquire_requests == []
+
+
+class Link:
+    """A TCP link to Redis that can be cut and mended, on one port all the time."""
+
+    def __init__(self, redis_url: str) -> None:
+        parts = urlsplit(redis_url)
+        self._redis = (parts.hostname, parts.port)
+        self.port = free_port()
+        self.url = parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{self.port}").geturl()
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _carry(self, reader, writer) -> None:
+        onward_reader, onward_writer = await asyncio.open_connection(*self._redis)
+        self._writers |= {writer, onward_writer}
+        await asyncio.gather(self._copy(reader, onward_writer), self._copy(onward_reader, writer))
+
+    async def _copy(self, source, sink) -> None:
+        try:
+            while data := await source.read(65536):
+                sink.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            sink.close()
+
+
+async def test_redis_goes_and_comes_back_and_nothing_is_lost(start_process, redis_url):
+    fake = FakeMaintenance()
+    link = Link(redis_url)
+    await link.mend()
+    async with serving(fake) as port:
+        process, health_port = await started(
+            start_process, TASKSTATE_TARGET=f"127.0.0.1:{port}", TASKSTATE_REDIS_URL=link.url
+        )
+        ids = fake.add(2)
+        await await_until(lambda: len(fake.confirmed) == 2)
+        await await_until(lambda: fake.waiting)
+        await link.cut()
+        # It learns of the cut when it wants to enqueue what the running long poll brings; that is handed out again.
+        ids += fake.add(3)
+        await await_until(lambda: process.events("waiting"))
+        assert not await is_ready(health_port)
+        assert len(fake.confirmed) == 2
+        fake.end_leases()
+        await link.mend()
+        await await_until(lambda: len(fake.confirmed) == 5)
+        await await_until(lambda: is_ready(health_port))
+        await asyncio.to_thread(process.stop)
+    await link.cut()
+    with Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.lrange("rq:queue:default", 0, -1) == ids
+    assert [event["waiting_for"] for event in process.events("waiting")] == ["Redis"]
 
 
 async def test_a_port_in_use_is_one_line_and_code_1(start_process):
