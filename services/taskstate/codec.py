@@ -7,12 +7,15 @@ and the creator's spec, which never changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from services.taskstate.model import (
+    Cancel,
+    CancelOutcome,
+    Liveness,
     Phase,
     PhaseState,
     ProcessExit,
@@ -25,14 +28,23 @@ from services.taskstate.model import (
 )
 
 EVENT_LEFT_OUT = frozenset({"error", "result", "revision", "event_revision"})
-POLICY_FIELDS = ("policy_frozen", "queue", "timeout_s", "stall_timeout_s", "max_attempts", "retry_on_loss")
+POLICY_FIELDS = ("policy_frozen", "queue", "timeout_s", "stall_timeout_s", "max_attempts", "retry_on_loss", "exclusive")
 CREATED_FIELDS = (*POLICY_FIELDS, "state", "wait_reason", "due_time", "phases")
 HOT_FIELDS = frozenset(
     {"sequence", "done", "total", "message", "phase", "phases", "items_processed", "items_failed", "heard_time"}
 )
 """What progress writes without an event; a fold of the history does not give it back."""
 _TIMES = frozenset(
-    {"handed_out_time", "due_time", "end_time", "heard_time", "start_time", "attempt_end_time", "gone_time"}
+    {
+        "suspect_until",
+        "handed_out_time",
+        "due_time",
+        "end_time",
+        "heard_time",
+        "start_time",
+        "attempt_end_time",
+        "gone_time",
+    }
 )
 
 
@@ -54,8 +66,10 @@ def encode(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [encode(item) for item in value]
-    if isinstance(value, Phase | Worker | ProcessExit | TaskError):
-        return {name: encode(item) for name, item in asdict(value).items() if item not in (None, "")}
+    if isinstance(value, Phase | Worker | ProcessExit | TaskError | Cancel):
+        return {
+            item.name: encode(kept) for item in fields(value) if (kept := getattr(value, item.name)) not in (None, "")
+        }
     return value
 
 
@@ -110,11 +124,19 @@ def decode_error(value: dict[str, Any]) -> TaskError:
     return TaskError(**{"type": "", "message": ""} | value)
 
 
+def decode_cancel(value: dict[str, Any]) -> Cancel:
+    """A cancel receipt from its JSON."""
+    times = {name: parse_time(value[name]) for name in value if name.endswith("_time")}
+    return Cancel(**value | times | {"outcome": CancelOutcome(value.get("outcome", ""))})
+
+
 _DECODERS: dict[str, Any] = {
     "state": TaskState,
     "reason": Reason,
     "wait_reason": WaitReason,
     "phases": decode_phases,
+    "liveness": Liveness,
+    "cancel": decode_cancel,
     "worker": decode_worker,
     "exit": decode_exit,
     "error": decode_error,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from services.taskstate.model import Event, PhaseState, ProcessExit, Task, TaskError, WaitReason, Worker
+from services.taskstate.model import Event, ExitCause, PhaseState, ProcessExit, Task, TaskError, WaitReason, Worker
 
 
 class Priority(StrEnum):
@@ -129,9 +129,59 @@ class FinishAttempt(AttemptCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptExited(AttemptCommand):
-    """The attempt's process has gone."""
+    """The attempt's process has gone. `cause` says why the supervisor ended it, if it did."""
 
     exit: ProcessExit | None = None
+    cause: ExitCause = ExitCause.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelTask(Command):
+    """Stop a task; with `force` its state ends at once."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvanceCancel(AttemptCommand):
+    """An order to stop was handed to the task, or (`signalled`) its process was sent a signal."""
+
+    signalled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspectAttempt(Command):
+    """The stream that carries the attempt broke; it has `grace_s` to come back, an exclusive one `lease_s`.
+
+    Said again it extends the grace.
+    """
+
+    replica_id: str
+    stream_id: str
+    grace_s: float
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeAttempt(AttemptCommand):
+    """The supervisor is back, on this stream of this replica."""
+
+    replica_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireAttempt(Command):
+    """End what is over: a vanished holder, an ended grace, a passed deadline. `replica_id` carries the sweep."""
+
+    replica_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseDispatch(Command):
+    """A queue message was taken and will not be started."""
+
+    dispatch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,19 @@ READ_MAX = 500
 EVERYTHING = "*"
 DISPATCHABLE = "dispatchable"
 """The key woken when a task may have become due: one was accepted, a slot or a place in a queue became free."""
-_MAKES_DISPATCHABLE = frozenset({EventKind.CREATED, EventKind.STARTED, EventKind.EXITED})
+_MAKES_DISPATCHABLE = frozenset(
+    {
+        EventKind.CREATED,
+        EventKind.STARTED,
+        EventKind.EXITED,
+        EventKind.RELEASED,
+        EventKind.GIVEN_UP,
+        EventKind.CANCEL_REQUESTED,
+    }
+)
+ORDERS = "orders"
+"""The key woken when a supervisor may have to be told something: a stop was asked for, or the sweep ended an attempt."""
+ORDER_KINDS = frozenset({EventKind.CANCEL_REQUESTED, EventKind.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +199,8 @@ class Feed:
         self._wake((*touched.values(), *newest))
         if any(event.kind in _MAKES_DISPATCHABLE for event in events):
             self.wake(DISPATCHABLE)
+        if any(event.kind in ORDER_KINDS for event in events):
+            self.wake(ORDERS)
 
     def _trim(self) -> None:
         settings = self.settings

@@ -65,8 +65,5 @@ class Leases:
             await asyncio.sleep(self._ttl_s / 4 if renewed else min(1.0, self._ttl_s / 20))
 
     async def retire(self) -> None:
-        """End the lease: this replica is stopping."""
-        try:
-            await self._database.write(lease_rows.retire, self.replica.replica_id)
-        except DatabaseUnavailable as error:
-            log.warning("the lease ends by itself: %s", error, extra={"event": "lease_not_retired"})
+        """Renew once more: the supervisors of a replica that stops have the whole lease to move to another."""
+        await self.renew_once()

@@ -8,7 +8,7 @@ that: the new task is the old one plus the changes of one event, so that the his
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -70,6 +70,9 @@ class PhaseState(StrEnum):
     SKIPPED = "SKIPPED"
 
 
+KILL_GRACE = timedelta(seconds=15)
+"""From an attempt's end until its process is given up, if its holder is dead too."""
+
 PHASE_ENDED = frozenset({PhaseState.DONE, PhaseState.FAILED, PhaseState.SKIPPED})
 
 
@@ -84,6 +87,43 @@ class EventKind(StrEnum):
     PHASE = "PHASE"
     FINISHED = "FINISHED"
     EXITED = "EXITED"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    CANCEL_ADVANCED = "CANCEL_ADVANCED"
+    SUSPECTED = "SUSPECTED"
+    RESUMED = "RESUMED"
+    LIVENESS = "LIVENESS"
+    EXPIRED = "EXPIRED"
+    GIVEN_UP = "GIVEN_UP"
+    RELEASED = "RELEASED"
+
+
+class Liveness(StrEnum):
+    """How sure we are that a running attempt lives; the empty string when none runs."""
+
+    NONE = ""
+    LIVE = "LIVE"
+    SUSPECT = "SUSPECT"
+    UNRESPONSIVE = "UNRESPONSIVE"
+
+
+class CancelOutcome(StrEnum):
+    """How a request to stop came out; the empty string while it is under way."""
+
+    NONE = ""
+    CONFIRMED = "CONFIRMED"
+    UNCONFIRMED = "UNCONFIRMED"
+    TOO_LATE = "TOO_LATE"
+
+
+class ExitCause(StrEnum):
+    """Why a supervisor ended a process; the empty string when it did not."""
+
+    NONE = ""
+    DRAINED = "DRAINED"
+    TIMEOUT = "TIMEOUT"
+    STALLED = "STALLED"
+    LEASE_UNSURE = "LEASE_UNSURE"
+    ORDERED = "ORDERED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +164,19 @@ class ProcessExit:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancel:
+    """The receipt of a request to stop: what has happened to it so far."""
+
+    force: bool
+    request_time: datetime
+    deadline_time: datetime
+    deliver_time: datetime | None = None
+    signal_time: datetime | None = None
+    exit_time: datetime | None = None
+    outcome: CancelOutcome = CancelOutcome.NONE
+
+
+@dataclass(frozen=True, slots=True)
 class TaskError:
     """The error an attempt ended with."""
 
@@ -144,6 +197,7 @@ class TaskType:
     retry_on_loss: bool = False
     phases: tuple[tuple[str, str], ...] = ()
     description: str = ""
+    exclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +233,7 @@ class Task:
     stall_timeout_s: float | None = None
     max_attempts: int | None = None
     retry_on_loss: bool | None = None
+    exclusive: bool = False
 
     # The status: what moves.
     state: TaskState = TaskState.PENDING
@@ -189,6 +244,10 @@ class Task:
     due_time: datetime | None = None
     slot: str | None = None
     attempt: int = 0
+    uncounted: int = 0
+    liveness: Liveness = Liveness.NONE
+    suspect_until: datetime | None = None
+    cancel: Cancel | None = None
     end_time: datetime | None = None
     event_revision: int = 0
 
@@ -239,6 +298,18 @@ class Task:
     def previous_process_remains(self) -> bool:
         """Whether an attempt has ended whose process has not been seen to go: its successor must wait."""
         return self.attempt > 0 and self.attempt_end_time is not None and self.gone_time is None
+
+    @property
+    def kill_deadline(self) -> datetime | None:
+        """Until when an ended attempt's process is waited for though nobody is left to see it go."""
+        if self.attempt_end_time is None or self.gone_time is not None:
+            return None
+        return self.attempt_end_time + KILL_GRACE
+
+    @property
+    def attempts_remain(self) -> bool:
+        """Whether another attempt is allowed after this one; drained ones do not count."""
+        return self.attempt - self.uncounted < (self.max_attempts or 1)
 
     @property
     def is_unstarted(self) -> bool:

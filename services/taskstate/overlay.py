@@ -14,6 +14,9 @@ from services.taskstate.decide import decide
 from services.taskstate.model import Event, Task, TaskType
 from services.taskstate.store.batch import Changes
 
+_ATTEMPT_MOVES = ("attempt_end_time", "gone_time", "replica_id", "stream_id")
+"""What changes in an attempt's row after its start; its exit and error come with one of these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -36,6 +39,7 @@ class Overlay:
     slots: dict[str, int] = field(default_factory=dict)
     queues: dict[tuple[str, str], int] = field(default_factory=dict)
     replicas: set[str] = field(default_factory=set)
+    hold_until: datetime | None = None
     changes: Changes = field(default_factory=Changes)
 
     @property
@@ -122,7 +126,7 @@ class Overlay:
         changes = self.changes
         if task.attempt != before.attempt or key in changes.attempts_started:
             changes.attempts_started[key] = task
-        elif task.attempt and (task.attempt_end_time, task.gone_time) != (before.attempt_end_time, before.gone_time):
+        elif task.attempt and any(getattr(task, name) != getattr(before, name) for name in _ATTEMPT_MOVES):
             changes.attempts_changed[key] = task
 
     def _count(self, before: Task | None, task: Task) -> None:

@@ -31,11 +31,13 @@ from services.taskstate.command import (
     Accepted,
     Command,
     CreateTask,
+    ExpireAttempt,
     HandOut,
     NoteWait,
     Outcome,
     Priority,
     Refused,
+    ResumeAttempt,
     StartAttempt,
 )
 from services.taskstate.model import Event, Task
@@ -292,9 +294,13 @@ def load(connection: Connection, limits: Limits, commands: Sequence[Command], no
         overlay.slots = store.count_slots(connection, slots)
     if any(isinstance(command, HandOut) for command in commands):
         overlay.queues = store.count_unstarted(connection)
-    holders = {command.replica_id for command in commands if isinstance(command, StartAttempt)}
-    if holders:
+    vouching = [c for c in commands if isinstance(c, StartAttempt | ResumeAttempt | ExpireAttempt)]
+    if vouching:
+        holders = {command.replica_id for command in vouching}
+        holders |= {overlay.tasks[c.task_id].replica_id for c in vouching if c.task_id in overlay.tasks}
         overlay.replicas = store.live_replicas(connection, holders, now)
+    if any(isinstance(command, ExpireAttempt) for command in commands):
+        overlay.hold_until = store.hold_until(connection)
     return overlay
 
 

@@ -14,6 +14,8 @@ from datetime import datetime
 from services.taskstate.model import PHASE_ENDED, Phase, PhaseState, Task, TaskState
 
 PHASES_MAX = 64
+_FINISHED = frozenset({PhaseState.DONE, PhaseState.SKIPPED})
+"""What counts as done. A failed phase keeps the share it had reached: it must not make a dead task look complete."""
 
 
 class TooManyPhases(Exception):
@@ -44,7 +46,7 @@ def _counted(task: Task) -> TaskProgress:
     top = [phase for phase in task.phases if "." not in phase.id]
     if not top:
         return TaskProgress(task.done, task.total, _percent(_ratio(task.done, task.total, default=None)))
-    done = sum(1 for phase in top if phase.state in PHASE_ENDED)
+    done = sum(1 for phase in top if phase.state in _FINISHED)
     share = sum(_share(phase, task.phases) for phase in top) / len(top)
     return TaskProgress(float(done), float(len(top)), _percent(share))
 
@@ -136,7 +138,7 @@ def _place_of_new(phases: tuple[Phase, ...], phase_id: str) -> int:
 
 
 def _share(phase: Phase, phases: tuple[Phase, ...]) -> float:
-    if phase.state in PHASE_ENDED:
+    if phase.state in _FINISHED:
         return 1.0
     if phase.state is PhaseState.PENDING:
         return 0.0

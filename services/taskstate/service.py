@@ -16,6 +16,7 @@ from taskstate.v1.worker_service_pb2_grpc import add_WorkerServiceServicer_to_se
 from services.runtime import serving
 from services.taskstate.api.interceptors import ErrorInterceptor
 from services.taskstate.api.maintenance_service import MaintenanceServicer
+from services.taskstate.api.session import SessionTimes
 from services.taskstate.api.task_service import TaskServicer
 from services.taskstate.api.worker_service import WorkerServicer
 from services.taskstate.database import Database, DatabaseUnavailable
@@ -27,6 +28,7 @@ from services.taskstate.migrations.run import current_migration, newest_migratio
 from services.taskstate.pipeline import Pipeline, PipelineSettings
 from services.taskstate.settings import TaskStateSettings
 from services.taskstate.store.engine import open_engine
+from services.taskstate.sweeping import Sweeping
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +63,14 @@ class Replica:
             self.database,
             self.feed,
             self.replica_id,
-            settings.heartbeat_interval_seconds,
+            SessionTimes(settings.heartbeat_interval_seconds, settings.lease_ttl_seconds),
+            settings.stream_grace_seconds,
             settings.sessions_max,
         )
-        self.maintenance = MaintenanceServicer(Dispatching(self.database, self.pipeline, self.feed, settings.limits))
+        self.maintenance = MaintenanceServicer(
+            Dispatching(self.database, self.pipeline, self.feed, settings.limits),
+            Sweeping(self.database, self.pipeline, self.replica_id),
+        )
         self.ready = False
         self._why_not_ready = ""
 
@@ -99,9 +105,13 @@ class Replica:
             group.create_task(self.feed.run())
             group.create_task(self.leases.run())
             group.create_task(self.listener.run())
+            group.create_task(self.workers.run_orders())
             await self.feed.ready()
             while True:
                 ready = await self.check_ready()
+                if not self.leases.held:
+                    # This replica cannot vouch for its streams; another may.
+                    self.workers.end_all()
                 await serving.set_health(servicer, SERVICES, serving=ready)
                 await asyncio.sleep(READINESS_S)
 

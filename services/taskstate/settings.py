@@ -16,6 +16,9 @@ class TaskStateSettings(ServiceSettings):
     database_pool_size: int = Field(8, ge=2, le=64, description="connections beside the pipeline's own, 2 to 64")
     lease_ttl_seconds: float = Field(20.0, gt=0, le=600, description="how long a replica's lease holds")
     heartbeat_interval_seconds: float = Field(5.0, gt=0, le=60, description="how often supervisors send heartbeats")
+    stream_grace_seconds: float = Field(
+        2.0, gt=0, le=600, description="how long an attempt whose stream broke may come back"
+    )
     batch_max: int = Field(200, ge=1, le=1000, description="commands that share one transaction at most")
     dispatch_window: int = Field(100, ge=1, le=10_000, description="unstarted messages a queue may hold")
     watches_max: int = Field(2000, ge=1, description="watches this replica carries at most")

@@ -9,12 +9,14 @@ import grpc
 from taskstate.v1 import maintenance_service_pb2 as service_pb
 from taskstate.v1 import maintenance_service_pb2_grpc
 
+from services.taskstate.api import page_token, render
 from services.taskstate.api.actor import actor_of
 from services.taskstate.api.errors import from_refusal
 from services.taskstate.api.validation import Checker
 from services.taskstate.command import Outcome, Refused
 from services.taskstate.dispatching import Dispatching
 from services.taskstate.model import TaskState
+from services.taskstate.sweeping import Sweeping
 
 DISPATCHES_MAX = 100
 WAIT_MAX_S = 30.0
@@ -27,6 +29,7 @@ class MaintenanceServicer(maintenance_service_pb2_grpc.MaintenanceServiceService
     """The API of schedulers and operators; the contract stands in maintenance_service.proto."""
 
     dispatching: Dispatching
+    sweeping: Sweeping
 
     async def AcquireDispatches(  # noqa: N802
         self, request: service_pb.AcquireDispatchesRequest, context: Context
@@ -68,6 +71,44 @@ class MaintenanceServicer(maintenance_service_pb2_grpc.MaintenanceServiceService
                 service_pb.DispatchConfirmation(task_id=task_id, dispatch=number, outcome=_outcome(outcome))
                 for (task_id, number), outcome in zip(named, outcomes, strict=True)
             ]
+        )
+
+    async def PlanSweep(  # noqa: N802
+        self, request: service_pb.PlanSweepRequest, _context: Context
+    ) -> service_pb.PlanSweepResponse:
+        """See maintenance_service.proto."""
+        check = Checker()
+        page_size = check.page_size(request.page_size)
+        max_age_s = check.duration("max_age", request.max_age) if request.HasField("max_age") else None
+        check.done()
+        after = page_token.read_id(request, request.page_token)
+        revision, items, last = await self.sweeping.plan(after, max_age_s, page_size)
+        response = service_pb.PlanSweepResponse(revision=revision)
+        for item in items:
+            response.items.append(
+                service_pb.SweepItem(
+                    task_id=item.task.task_id,
+                    revision=item.task.revision,
+                    verdict=f"SWEEP_VERDICT_{item.verdict}",
+                    why=item.why,
+                    task=render.task(item.task),
+                )
+            )
+        if last is not None:
+            response.next_page_token = page_token.make_id(request, last)
+        return response
+
+    async def ApplySweep(  # noqa: N802
+        self, _request: service_pb.ApplySweepRequest, context: Context
+    ) -> service_pb.ApplySweepResponse:
+        """See maintenance_service.proto."""
+        done = await self.sweeping.apply(actor_of(context))
+        return service_pb.ApplySweepResponse(
+            lost_count=done.lost,
+            retrying_count=done.retrying,
+            cancelled_count=done.cancelled,
+            given_up_count=done.given_up,
+            spared_count=done.spared,
         )
 
 

@@ -10,29 +10,54 @@ import base64
 import binascii
 import hashlib
 import struct
+import uuid
 
 from google.protobuf.message import Message
 
 from services.taskstate.api.errors import ApiError
 
-_FORM = struct.Struct(">q8s")
+_HASH_BYTES = 8
+_PLACE = struct.Struct(">q")
 NOT_BOUND = ("page_token", "page_size", "with_total_count")
+FIRST_ID = str(uuid.UUID(int=0))
+"""Where pages by id begin: below every task id."""
 
 
 def make(request: Message, place: int) -> str:
-    """The token that continues this request after a place."""
-    return base64.urlsafe_b64encode(_FORM.pack(place, _hash(request))).decode().rstrip("=")
+    """The token that continues this request after a numbered place."""
+    return _make(request, _PLACE.pack(place))
 
 
 def read(request: Message, token: str) -> int | None:
     """The place a token continues from; None without a token. Raises ApiError for a token of another request."""
+    place = _read(request, token, _PLACE.size)
+    return None if place is None else int(_PLACE.unpack(place)[0])
+
+
+def make_id(request: Message, task_id: str) -> str:
+    """The token that continues this request after a task, for pages by id."""
+    return _make(request, uuid.UUID(task_id).bytes)
+
+
+def read_id(request: Message, token: str) -> str:
+    """The task a token continues from; FIRST_ID without a token. Raises ApiError for a token of another request."""
+    place = _read(request, token, 16)
+    return FIRST_ID if place is None else str(uuid.UUID(bytes=place))
+
+
+def _make(request: Message, place: bytes) -> str:
+    return base64.urlsafe_b64encode(_hash(request) + place).decode().rstrip("=")
+
+
+def _read(request: Message, token: str, size: int) -> bytes | None:
     if not token:
         return None
     try:
-        place, bound = _FORM.unpack(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except (binascii.Error, struct.error, ValueError):
-        place, bound = 0, b""
-    if bound != _hash(request) or place < 0:
+        read = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        read = b""
+    bound, place = read[:_HASH_BYTES], read[_HASH_BYTES:]
+    if bound != _hash(request) or len(place) != size:
         description = "must be the next_page_token of an answer to the same request, unchanged"
         raise ApiError(
             "INVALID_PAGE_TOKEN",
@@ -40,7 +65,7 @@ def read(request: Message, token: str) -> int | None:
             {"field": "page_token"},
             [("page_token", description)],
         )
-    return int(place)
+    return place
 
 
 def _hash(request: Message) -> bytes:
@@ -50,4 +75,4 @@ def _hash(request: Message) -> bytes:
         if name in bound.DESCRIPTOR.fields_by_name:
             bound.ClearField(name)
     named = bound.DESCRIPTOR.full_name.encode()
-    return hashlib.blake2b(named + bound.SerializeToString(deterministic=True), digest_size=8).digest()
+    return hashlib.blake2b(named + bound.SerializeToString(deterministic=True), digest_size=_HASH_BYTES).digest()

@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from taskstate.v1 import task_pb2 as pb
 from taskstate.v1 import task_service_pb2 as service_pb
 
-from services.taskstate.model import Event, LogLine, Phase, ProcessExit, Task, TaskState, Worker
+from services.taskstate.model import Cancel, Event, LogLine, Phase, ProcessExit, Task, Worker
 from services.taskstate.progress import progress_of
 from services.taskstate.watch import Change, Delivery
 
@@ -59,7 +59,7 @@ def task(shown: Task) -> pb.Task:
         phases=[_phase(phase) for phase in shown.phases],
         items_processed=shown.items_processed,
         items_failed=shown.items_failed,
-        liveness=pb.LIVENESS_LIVE if shown.state is TaskState.RUNNING else pb.LIVENESS_UNSPECIFIED,
+        liveness=f"LIVENESS_{shown.liveness or 'UNSPECIFIED'}",
         heard_time=timestamp(shown.heard_time),
         worker=worker(shown.worker) if shown.worker else None,
         wait_reason=f"WAIT_REASON_{shown.wait_reason or 'UNSPECIFIED'}",
@@ -82,6 +82,9 @@ def task(shown: Task) -> pb.Task:
         dispatch=shown.dispatch,
         exit=_exit(shown.exit) if shown.exit else None,
         gone=shown.gone_time is not None,
+        cancel=_cancel(shown.cancel) if shown.cancel else None,
+        suspect_until_time=timestamp(shown.suspect_until),
+        replica_id=shown.replica_id,
     )
 
 
@@ -190,6 +193,18 @@ def _phase(shown: Phase) -> pb.Phase:
 def _error(shown: Task) -> pb.TaskError | None:
     error = shown.error
     return pb.TaskError(type=error.type, message=error.message, traceback=error.traceback) if error else None
+
+
+def _cancel(shown: Cancel) -> pb.Cancel:
+    return pb.Cancel(
+        force=shown.force,
+        request_time=timestamp(shown.request_time),
+        deliver_time=timestamp(shown.deliver_time),
+        signal_time=timestamp(shown.signal_time),
+        exit_time=timestamp(shown.exit_time),
+        deadline_time=timestamp(shown.deadline_time),
+        outcome=f"CANCEL_OUTCOME_{shown.outcome or 'UNSPECIFIED'}",
+    )
 
 
 def _exit(shown: ProcessExit) -> pb.ProcessExit:

@@ -4,28 +4,33 @@ A request is carried out whole before the next is read: the supervisor packs wha
 carries much, and a finish that could not be committed is never overtaken by the exit that follows it. What cannot be
 committed now is tried again here, in its order, for as long as the stream lasts; it stays unanswered and does not end the
 stream.
+
+The session knows which attempts it holds. When the stream breaks without a good-bye, `WorkerServicer` makes them suspect;
+when the server itself ends the stream, they have their whole lease to come back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from taskstate.v1 import worker_service_pb2 as service_pb
 
-from services.taskstate.api import render, worker_requests
+from services.taskstate.api import render, session_answers, worker_requests
 from services.taskstate.api.errors import ApiError
+from services.taskstate.api.session_answers import Carried, refused
 from services.taskstate.api.worker_requests import Holder
-from services.taskstate.command import Accepted, Command, Outcome, Refused, StartAttempt
+from services.taskstate.command import Accepted, AttemptExited, Refused, ResumeAttempt, StartAttempt
 from services.taskstate.database import Database, DatabaseUnavailable
 from services.taskstate.feed import DISPATCHABLE, Feed
 from services.taskstate.pipeline import Pipeline
-from services.taskstate.store import log_lines, type_rows
+from services.taskstate.store import late_reports, log_lines, type_rows
 from services.taskstate.store.feed_read import read_head
 
 log = logging.getLogger(__name__)
@@ -33,35 +38,41 @@ log = logging.getLogger(__name__)
 MESSAGES_MAX = 1000
 TRY_AGAIN_S = 0.5
 _TRANSIENT = frozenset({"DATABASE_UNAVAILABLE", "LIMIT_EXCEEDED"})
+_ELSEWHERE = frozenset({"SHUTTING_DOWN", "HOLDER_DEAD"})
 
+R = TypeVar("R")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-@dataclass(slots=True)
-class Carried:
-    """One message under way: its commands, and what came of them."""
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """What a welcome tells a supervisor, in seconds."""
 
-    message: service_pb.WorkerMessage
-    commands: Sequence[Command]
-    outcomes: list[Outcome | None] = field(default_factory=list)
+    heartbeat_interval_s: float
+    lease_ttl_s: float
 
 
-@dataclass(slots=True)
-class Session:
-    """See the module."""
+@dataclass(eq=False, slots=True)
+class SupervisorSession:
+    """See the module. `held` maps the tasks whose attempts this stream carries to their tokens, until they are gone."""
 
     pipeline: Pipeline
     database: Database
     feed: Feed
     replica_id: str
-    heartbeat_interval_s: float
+    times: SessionTimes
     context: Context
     stream_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     holder: Holder | None = None
+    held: dict[str, int] = field(default_factory=dict)
+    said_good_bye: bool = False
+    ended_by_server: asyncio.Event = field(default_factory=asyncio.Event)
+    _early_orders: dict[str, service_pb.ServerMessage] = field(default_factory=dict)
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, requests: AsyncIterator[service_pb.SessionRequest]) -> None:
         """Carry the conversation until either side ends it."""
-        async for request in requests:
+        while (request := await self._next(requests)) is not None:
             if len(request.messages) > MESSAGES_MAX:
                 raise _protocol(f"A request may carry at most {MESSAGES_MAX} messages.", "messages")
             messages = list(request.messages)
@@ -69,21 +80,49 @@ class Session:
                 if not messages or messages[0].WhichOneof("body") != "hello":
                     raise _protocol("The first message of a session must be a hello.", "hello")
                 await self._welcome(messages.pop(0))
-            if await self._carry_out(messages):
+            await self._carry_out(messages)
+            if self.said_good_bye:
                 return
         if self.holder is None:
             raise _protocol("The session ended before its hello.", "hello")
 
-    async def drain(self) -> None:
-        """Tell the supervisor to open another stream elsewhere."""
-        drain = service_pb.Drain(message=f"Replica {self.replica_id} is shutting down.")
-        await self._send([service_pb.ServerMessage(drain=drain)])
+    async def order(self, task_id: str, order: service_pb.ServerMessage) -> None:
+        """Send an order about an attempt; one whose start is not answered yet waits for that answer."""
+        if task_id in self.held:
+            await self.send([order])
+        else:
+            self._early_orders[task_id] = order
+
+    async def send(self, messages: Sequence[service_pb.ServerMessage]) -> None:
+        """Send answers or orders; one message at a time, as gRPC wants it."""
+        async with self._sending:
+            await self.context.write(service_pb.SessionResponse(messages=messages))
+
+    def end(self) -> None:
+        """End the stream from this side: the supervisor opens another, and none of its attempts is suspect."""
+        self.ended_by_server.set()
+
+    async def _next(self, requests: AsyncIterator[service_pb.SessionRequest]) -> service_pb.SessionRequest | None:
+        """The next request; None when the supervisor has closed its side. Raises ApiError when the server ends it."""
+        reading = asyncio.ensure_future(anext(requests, None))
+        ending = asyncio.ensure_future(self.ended_by_server.wait())
+        try:
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                return reading.result()
+            raise self._ended()
+        finally:
+            ending.cancel()
+            if not reading.done():
+                reading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reading
 
     async def _welcome(self, message: service_pb.WorkerMessage) -> None:
         hello = message.hello
         worker = worker_requests.worker_of(hello)
         types = worker_requests.types_of(hello)
-        await self.database.write(type_rows.declare, types)
+        await self._until_done(lambda: self.database.write(type_rows.declare, types), "a hello")
         head = await self.database.read(read_head)
         self.holder = Holder(worker, self.replica_id, self.stream_id)
         # Tasks of a type that was unknown until now may go.
@@ -95,48 +134,58 @@ class Session:
         )
         welcome = service_pb.Welcome(
             replica_id=self.replica_id,
-            heartbeat_interval=render.duration(self.heartbeat_interval_s),
+            heartbeat_interval=render.duration(self.times.heartbeat_interval_s),
             server_time=render.timestamp(head.time),
+            lease_ttl=render.duration(self.times.lease_ttl_s),
         )
-        await self._send([service_pb.ServerMessage(welcome=welcome)])
+        await self.send([service_pb.ServerMessage(welcome=welcome)])
 
-    async def _carry_out(self, messages: Sequence[service_pb.WorkerMessage]) -> bool:
-        """Carry out one request's messages; answers whether one of them was a good-bye."""
-        holder = self.holder
-        if holder is None:
-            return False
+    async def _carry_out(self, messages: Sequence[service_pb.WorkerMessage]) -> None:
+        """Carry out one request's messages, and answer them."""
         answers: list[service_pb.ServerMessage] = []
         done: list[int] = []
-        carried: list[Carried] = []
         logs = [message for message in messages if message.WhichOneof("body") == "logs"]
         if logs:
             # Lines go first: they are kept only while the token is held, and a finish in this request would end that.
             done, answers = await self._append(logs)
-        leaving = False
+        carried: list[Carried] = []
         for message in messages:
-            body = message.WhichOneof("body")
-            if body == "hello":
-                raise _protocol("A session has one hello, its first message.", "any other message")
-            if body == "good_bye":
-                leaving = True
-                done.append(message.sequence)
-            elif body != "logs":
-                try:
-                    carried.append(Carried(message, worker_requests.commands_of(message, holder)))
-                except ApiError as error:
-                    answers.append(_refused(message, error.reason, error.message))
+            match message.WhichOneof("body"):
+                case "logs":
+                    continue
+                case "hello":
+                    raise _protocol("A session has one hello, its first message.", "any other message")
+                case "good_bye":
+                    self.said_good_bye = True
+                    done.append(message.sequence)
+                case _:
+                    self._read(message, carried, answers)
         await self._commit(carried)
+        await self._keep_late(carried)
         for part in carried:
-            answer = _answer(part)
-            if answer is None:
-                done.append(part.message.sequence)
-            else:
+            answer = session_answers.answer(part)
+            if answer:
                 answers.extend(answer)
+            else:
+                done.append(part.message.sequence)
         if done:
             answers.append(service_pb.ServerMessage(ack=service_pb.Ack(sequences=done)))
-        if answers:
-            await self._send(answers)
-        return leaving
+        early = [self._early_orders.pop(task_id) for task_id in list(self._early_orders) if task_id in self.held]
+        if answers or early:
+            await self.send([*answers, *early])
+
+    def _read(
+        self,
+        message: service_pb.WorkerMessage,
+        carried: list[Carried],
+        answers: list[service_pb.ServerMessage],
+    ) -> None:
+        if self.holder is None:
+            return
+        try:
+            carried.append(Carried(message, worker_requests.commands_of(message, self.holder)))
+        except ApiError as error:
+            answers.append(refused(message, error.reason, error.message))
 
     async def _commit(self, carried: Sequence[Carried]) -> None:
         """Put all commands through, in order; what only the moment forbids is tried again until the stream ends."""
@@ -150,14 +199,29 @@ class Session:
             for (part, index), outcome in zip(waiting, outcomes, strict=True):
                 if isinstance(outcome, Refused) and outcome.reason in _TRANSIENT:
                     again.append((part, index))
-                elif isinstance(outcome, Refused) and outcome.reason in ("SHUTTING_DOWN", "HOLDER_DEAD"):
+                elif isinstance(outcome, Refused) and outcome.reason in _ELSEWHERE:
                     # Unanswered, the message comes again on the supervisor's next stream, to a replica that can.
                     raise ApiError("SHUTTING_DOWN", outcome.message, {"replica_id": self.replica_id})
                 else:
                     part.outcomes[index] = outcome
+                    if isinstance(outcome, Accepted):
+                        self._note_held(part.commands[index], outcome)
             waiting = again
             if waiting:
-                await asyncio.sleep(TRY_AGAIN_S)
+                await self._pause()
+
+    def _note_held(self, command: object, outcome: Accepted) -> None:
+        task = outcome.task
+        if isinstance(command, StartAttempt | ResumeAttempt):
+            self.held[task.task_id] = task.fencing_token
+        elif isinstance(command, AttemptExited) and self.held.get(task.task_id) == command.fencing_token:
+            del self.held[task.task_id]
+
+    async def _keep_late(self, carried: Sequence[Carried]) -> None:
+        """Keep what came from attempts that do not hold their task any more, before it is refused."""
+        late = session_answers.late_reports_of(carried, self.holder)
+        if late:
+            await self._until_done(lambda: self.database.write(late_reports.keep, late), "late reports")
 
     async def _append(
         self, logs: Sequence[service_pb.WorkerMessage]
@@ -169,67 +233,35 @@ class Session:
             try:
                 accepted.append((message, worker_requests.lines_of(message.logs)))
             except ApiError as error:
-                answers.append(_refused(message, error.reason, error.message))
-        while accepted:
-            try:
-                held = await self.database.write(log_lines.append, [lines for _, lines in accepted])
-                break
-            except DatabaseUnavailable as error:
-                log.warning("log lines wait for the database: %s", error, extra={"event": "logs_wait"})
-                await asyncio.sleep(TRY_AGAIN_S)
-        for (message, _), is_held in zip(accepted, held if accepted else (), strict=True):
+                answers.append(refused(message, error.reason, error.message))
+        lines = [appended for _, appended in accepted]
+        held = await self._until_done(lambda: self.database.write(log_lines.append, lines), "log lines")
+        for (message, _), is_held in zip(accepted, held, strict=True):
             if is_held:
                 done.append(message.sequence)
             else:
-                answers.append(_refused(message, "TOKEN_LOST", "The attempt does not hold its task any more."))
+                answers.append(refused(message, "TOKEN_LOST", "The attempt does not hold its task any more."))
         return done, answers
 
-    async def _send(self, messages: Sequence[service_pb.ServerMessage]) -> None:
-        await self.context.write(service_pb.SessionResponse(messages=messages))
+    async def _until_done(self, write: Callable[[], Awaitable[R]], what: str) -> R:
+        """Write something outside the order, again and again while the database is away and the stream lasts."""
+        while True:
+            try:
+                return await write()
+            except DatabaseUnavailable as error:
+                log.warning("%s wait for the database: %s", what, error, extra={"event": "session_waits"})
+                await self._pause()
 
+    async def _pause(self) -> None:
+        """Wait a moment before trying again. Raises ApiError when the server ends the stream meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TRY_AGAIN_S):
+                await self.ended_by_server.wait()
+        if self.ended_by_server.is_set():
+            raise self._ended()
 
-def _answer(part: Carried) -> list[service_pb.ServerMessage] | None:
-    """What a carried message is answered; None for a plain ack."""
-    answers: list[service_pb.ServerMessage] = []
-    for command, outcome in zip(part.commands, part.outcomes, strict=True):
-        if isinstance(outcome, Accepted) and isinstance(command, StartAttempt):
-            answers.append(service_pb.ServerMessage(started=_started(command, outcome)))
-        elif isinstance(outcome, Refused) and outcome.reason == "TOKEN_LOST":
-            fenced = service_pb.Fenced(
-                sequence=part.message.sequence,
-                task_id=command.task_id,
-                fencing_token=worker_requests.token_of(command),
-                message=outcome.message,
-            )
-            answers.append(service_pb.ServerMessage(fenced=fenced))
-        elif isinstance(outcome, Refused):
-            answers.append(_refused(part.message, outcome.reason, outcome.message, command.task_id))
-    return answers or None
-
-
-def _started(command: StartAttempt, outcome: Accepted) -> service_pb.AttemptStarted:
-    task = outcome.task
-    return service_pb.AttemptStarted(
-        sequence=command.sequence,
-        task_id=task.task_id,
-        dispatch=task.dispatch,
-        attempt=task.attempt,
-        fencing_token=task.fencing_token,
-        type=task.spec.type,
-        payload=task.spec.payload,
-        start_time=render.timestamp(task.start_time),
-        timeout=render.duration(task.timeout_s),
-        max_attempts=task.max_attempts or 1,
-        name=task.spec.name,
-    )
-
-
-def _refused(message: service_pb.WorkerMessage, reason: str, text: str, task_id: str = "") -> service_pb.ServerMessage:
-    if not task_id:
-        body = message.WhichOneof("body")
-        task_id = getattr(getattr(message, body), "task_id", "") if body else ""
-    refused = service_pb.Refused(sequence=message.sequence, task_id=task_id[:64], reason=reason, message=text)
-    return service_pb.ServerMessage(refused=refused)
+    def _ended(self) -> ApiError:
+        return ApiError("SHUTTING_DOWN", "This replica ends the stream; open another.", {"replica_id": self.replica_id})
 
 
 def _protocol(message: str, expected: str) -> ApiError:

@@ -15,7 +15,7 @@ from services.taskstate.api import page_token, render, task_requests
 from services.taskstate.api.actor import actor_of
 from services.taskstate.api.errors import ApiError, from_exception, from_refusal
 from services.taskstate.api.validation import TOKEN_MAX, Checker
-from services.taskstate.command import Refused
+from services.taskstate.command import CancelTask, Refused
 from services.taskstate.database import Database
 from services.taskstate.feed import Feed
 from services.taskstate.model import Task
@@ -120,6 +120,19 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             raise (known or error) from error
         finally:
             self.watches -= 1
+
+    async def CancelTask(  # noqa: N802
+        self, request: service_pb.CancelTaskRequest, context: Context
+    ) -> service_pb.CancelTaskResponse:
+        """See task_service.proto."""
+        check = Checker()
+        check.task_id("task_id", request.task_id)
+        check.done()
+        command = CancelTask(task_id=request.task_id, actor=actor_of(context), force=request.force)
+        outcome = await self.pipeline.submit(command)
+        if isinstance(outcome, Refused):
+            raise from_refusal(outcome)
+        return service_pb.CancelTaskResponse(task=render.task(outcome.task))
 
     async def ListTaskEvents(  # noqa: N802
         self, request: service_pb.ListTaskEventsRequest, _context: Context

@@ -21,16 +21,19 @@ from services.taskstate.api.validation import (
     Checker,
 )
 from services.taskstate.command import (
+    AdvanceCancel,
     AttemptCommand,
     AttemptExited,
     Command,
     FinishAttempt,
     HearAttempt,
+    ReleaseDispatch,
     ReportPhase,
     ReportProgress,
+    ResumeAttempt,
     StartAttempt,
 )
-from services.taskstate.model import LogLine, PhaseState, ProcessExit, TaskError, TaskType, Worker
+from services.taskstate.model import ExitCause, LogLine, PhaseState, ProcessExit, TaskError, TaskType, Worker
 from services.taskstate.progress import PHASES_MAX
 from services.taskstate.store.log_lines import AppendedLines
 
@@ -45,6 +48,15 @@ _REPORTED_PHASES = {
     pb.PHASE_STATE_SKIPPED: PhaseState.SKIPPED,
 }
 _LEVELS = tuple(range(1, 6))
+_STAGES = (service_pb.CANCEL_STAGE_DELIVERED, service_pb.CANCEL_STAGE_SIGNALLED)
+_CAUSES = {
+    service_pb.EXIT_CAUSE_UNSPECIFIED: ExitCause.NONE,
+    service_pb.EXIT_CAUSE_DRAINED: ExitCause.DRAINED,
+    service_pb.EXIT_CAUSE_TIMEOUT: ExitCause.TIMEOUT,
+    service_pb.EXIT_CAUSE_STALLED: ExitCause.STALLED,
+    service_pb.EXIT_CAUSE_LEASE_UNSURE: ExitCause.LEASE_UNSURE,
+    service_pb.EXIT_CAUSE_ORDERED: ExitCause.ORDERED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,7 @@ def _type(check: Checker, at: str, declared: service_pb.TaskType) -> TaskType:
         retry_on_loss=declared.retry_on_loss,
         phases=phases,
         description=check.bytes_at_most(f"{at}description", declared.description, MESSAGE_BYTES_MAX),
+        exclusive=declared.exclusive,
     )
 
 
@@ -270,7 +283,30 @@ def _exited(check: Checker, said: service_pb.AttemptExited, sequence: int, holde
             peak_memory_bytes=check.integer("exit.peak_memory_bytes", said.exit.peak_memory_bytes, 0, 2**53),
             cpu_s=check.duration("exit.cpu_time", cpu, 0.0, 1e9) if cpu is not None else 0.0,
         )
-    return [AttemptExited(**_held(check, said, sequence, holder), exit=ended)]
+    check.one_of("cause", said.cause, tuple(_CAUSES), service_pb.ExitCause)
+    cause = _CAUSES.get(said.cause, ExitCause.NONE)
+    return [AttemptExited(**_held(check, said, sequence, holder), exit=ended, cause=cause)]
+
+
+def _resume(check: Checker, said: service_pb.ResumeAttempt, sequence: int, holder: Holder) -> list[Command]:
+    held = _held(check, said, sequence, holder)
+    return [ResumeAttempt(**held, replica_id=holder.replica_id, stream_id=holder.stream_id)]
+
+
+def _cancel_receipt(check: Checker, said: service_pb.CancelReceipt, sequence: int, holder: Holder) -> list[Command]:
+    check.one_of("stage", said.stage, _STAGES, service_pb.CancelStage)
+    signalled = said.stage == service_pb.CANCEL_STAGE_SIGNALLED
+    return [AdvanceCancel(**_held(check, said, sequence, holder), signalled=signalled)]
+
+
+def _release(check: Checker, said: service_pb.ReleaseDispatch, _sequence: int, holder: Holder) -> list[Command]:
+    return [
+        ReleaseDispatch(
+            task_id=check.task_id("task_id", said.task_id),
+            dispatch=check.integer("dispatch", said.dispatch, 1, 2**31 - 1),
+            actor=holder.actor,
+        )
+    ]
 
 
 _Reader = Callable[[Checker, Any, int, Holder], list[Command]]
@@ -281,6 +317,9 @@ _READERS: dict[str, _Reader] = {
     "heartbeat": _heartbeat,
     "finish": _finish,
     "exited": _exited,
+    "resume": _resume,
+    "cancel_receipt": _cancel_receipt,
+    "release": _release,
 }
 
 

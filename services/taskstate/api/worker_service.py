@@ -1,10 +1,11 @@
-"""WorkerService: the sessions a replica carries."""
+"""WorkerService: the sessions a replica carries, the orders it sends them, and what it concludes when they break."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,13 +13,19 @@ import grpc
 from taskstate.v1 import worker_service_pb2 as service_pb
 from taskstate.v1 import worker_service_pb2_grpc
 
+from services.taskstate.api import session_answers
 from services.taskstate.api.errors import ApiError
-from services.taskstate.api.session import Session
+from services.taskstate.api.session import SessionTimes, SupervisorSession
+from services.taskstate.clockwork import StormBrake
+from services.taskstate.command import Refused, SuspectAttempt
 from services.taskstate.database import Database
-from services.taskstate.feed import Feed
+from services.taskstate.feed import ORDER_KINDS, ORDERS, Feed
+from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
+
+TRY_AGAIN_S = 0.5
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -31,9 +38,13 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     database: Database
     feed: Feed
     replica_id: str
-    heartbeat_interval_s: float
+    times: SessionTimes
+    stream_grace_s: float
     sessions_max: int
-    sessions: dict[str, Session] = field(default_factory=dict)
+    sessions: dict[str, SupervisorSession] = field(default_factory=dict)
+    draining: bool = False
+    _brake: StormBrake[SupervisorSession] = field(default_factory=StormBrake)
+    _suspecting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[service_pb.SessionRequest], context: Context
@@ -45,20 +56,112 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 f"This replica carries {self.sessions_max} sessions and takes no more; try another, or later.",
                 {"limit": "sessions", "max": str(self.sessions_max)},
             )
-        session = Session(self.pipeline, self.database, self.feed, self.replica_id, self.heartbeat_interval_s, context)
+        session = SupervisorSession(self.pipeline, self.database, self.feed, self.replica_id, self.times, context)
         self.sessions[session.stream_id] = session
         try:
             await session.run(request_iterator)
         finally:
+            # A killed supervisor's stream ends as an error, a quiet end, or the cancellation of this very coroutine
+            # (tried): what follows from it runs in a task of its own, which nothing here cancels.
             del self.sessions[session.stream_id]
-            who = session.holder.worker.worker_id if session.holder else "a caller without a hello"
-            log.info("the session of %s ended", who, extra={"event": "session_closed", "stream_id": session.stream_id})
+            self._conclude(session)
 
     async def drain(self) -> None:
-        """Send all supervisors elsewhere."""
+        """Send all supervisors elsewhere; none of their attempts becomes suspect by that."""
+        self.draining = True
+        drain = service_pb.Drain(message=f"Replica {self.replica_id} is shutting down.")
         sessions = list(self.sessions.values())
-        told = await asyncio.gather(*(session.drain() for session in sessions), return_exceptions=True)
+        told = await asyncio.gather(
+            *(session.send([service_pb.ServerMessage(drain=drain)]) for session in sessions), return_exceptions=True
+        )
         for failure in told:
             if isinstance(failure, BaseException):
                 # Its stream is ending anyway; the supervisor reconnects by itself.
                 log.info("a supervisor could not be told to move: %r", failure, extra={"event": "drain_untold"})
+
+    def end_all(self) -> None:
+        """End all streams from this side: this replica cannot vouch for them now, another may."""
+        for session in self.sessions.values():
+            session.end()
+
+    async def run_orders(self) -> None:
+        """Tell supervisors what was decided about their attempts, until cancelled."""
+        await self.feed.ready()
+        cursor = self.feed.revision
+        subscription = self.feed.subscribe(frozenset({ORDERS}))
+        try:
+            while True:
+                await subscription.woken.wait()
+                subscription.woken.clear()
+                slices = self.feed.after(cursor)
+                cursor = self.feed.revision
+                if slices is None:
+                    # Too far behind to know what was ordered: the supervisors resume, and are told again.
+                    self.end_all()
+                    continue
+                for piece in slices:
+                    for event in piece.events:
+                        if event.kind in ORDER_KINDS and event.task_id in piece.tasks:
+                            await self._order(piece.tasks[event.task_id])
+        finally:
+            self.feed.unsubscribe(subscription)
+
+    async def _order(self, task: Task) -> None:
+        order = session_answers.order_of(task)
+        session = self.sessions.get(task.stream_id)
+        if order is None or session is None:
+            return
+        try:
+            await session.order(task.task_id, order)
+        except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+            # The stream is breaking; whoever resumes the attempt is told again.
+            known = {"event": "order_undelivered", "task_id": task.task_id}
+            log.info("an order was not delivered: %r", error, extra=known)
+
+    def _conclude(self, session: SupervisorSession) -> None:
+        """What the end of a stream means for the attempts it carried."""
+        who = session.holder.worker.worker_id if session.holder else "a caller without a hello"
+        log.info(
+            "the session of %s ended",
+            who,
+            extra={"event": "session_closed", "stream_id": session.stream_id, "held": len(session.held)},
+        )
+        if session.said_good_bye or self.draining or session.ended_by_server.is_set():
+            return
+        spared = self._brake.broke(session, len(self.sessions), time.monotonic())
+        if spared:
+            log.warning(
+                "%d streams broke at once: they have the whole lease to come back",
+                len(spared),
+                extra={"event": "storm_brake", "streams": len(spared)},
+            )
+        grace_s = self.times.lease_ttl_s if spared else self.stream_grace_s
+        for broken in spared or [session]:
+            if broken.held:
+                task = asyncio.create_task(self._suspect(broken, grace_s))
+                self._suspecting.add(task)
+                task.add_done_callback(self._suspecting.discard)
+
+    async def _suspect(self, session: SupervisorSession, grace_s: float) -> None:
+        """Make the attempts of a broken stream suspect, as often as it takes: else only this replica's own death would
+        ever end them."""
+        commands: Sequence[SuspectAttempt] = [
+            SuspectAttempt(
+                task_id=task_id,
+                actor=f"replica:{self.replica_id}",
+                replica_id=self.replica_id,
+                stream_id=session.stream_id,
+                grace_s=grace_s,
+                lease_s=self.times.lease_ttl_s,
+            )
+            for task_id in session.held
+        ]
+        while commands:
+            outcomes = await asyncio.gather(*self.pipeline.submit_many(commands))
+            commands = [
+                command
+                for command, outcome in zip(commands, outcomes, strict=True)
+                if isinstance(outcome, Refused) and outcome.reason in ("DATABASE_UNAVAILABLE", "LIMIT_EXCEEDED")
+            ]
+            if commands:
+                await asyncio.sleep(TRY_AGAIN_S)

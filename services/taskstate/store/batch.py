@@ -44,6 +44,7 @@ group by p.namespace, p.queue
 _LIVE_REPLICAS = text("""
 select replica_id from replica where replica_id = any(cast(:ids as text[])) and lease_until > :now
 """)
+_HOLD_UNTIL = text("select hold_until from cluster")
 _SETTLE = text("select n from revision for update")
 _MARKER = text("select batch from writer where replica_id = :replica_id")
 
@@ -88,6 +89,12 @@ def live_replicas(connection: Connection, replica_ids: Iterable[str], now: datet
     """Which of these replicas hold their lease."""
     found = connection.execute(_LIVE_REPLICAS, {"ids": list(replica_ids), "now": now})
     return {row.replica_id for row in found}
+
+
+def hold_until(connection: Connection) -> datetime | None:
+    """Until when nobody is given up, because no replica was there to be reached; None if that never happened."""
+    until: datetime | None = connection.execute(_HOLD_UNTIL).scalar_one()
+    return until
 
 
 @dataclass(slots=True)

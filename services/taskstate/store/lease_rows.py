@@ -13,12 +13,15 @@ values (:replica_id, :host, :pid, clock_timestamp(), clock_timestamp(), clock_ti
 on conflict (replica_id) do nothing
 """)
 _MARK = text("insert into writer (replica_id, batch) values (:replica_id, 0) on conflict (replica_id) do nothing")
+_CREDIT = text("""
+update cluster set hold_until = greatest(hold_until, clock_timestamp() + make_interval(secs => :ttl))
+where (select max(renew_time) from replica) < clock_timestamp() - make_interval(secs => :gap)
+""")
 _RENEW = text("""
 update replica set renew_time = clock_timestamp(), lease_until = clock_timestamp() + make_interval(secs => :ttl)
 where replica_id = :replica_id
 returning lease_until
 """)
-_RETIRE = text("update replica set lease_until = clock_timestamp() where replica_id = :replica_id")
 _FORGET = text("""
 with old as (
     delete from replica where lease_until < clock_timestamp() - interval '1 day' returning replica_id
@@ -37,7 +40,11 @@ class ReplicaIdentity:
 
 
 def register(connection: Connection, replica: ReplicaIdentity, ttl_s: float) -> None:
-    """Make the replica's rows, with a lease; forget those that have been gone for a day. Safe to repeat."""
+    """Make the replica's rows, with a lease; forget those that have been gone for a day. Safe to repeat.
+
+    Counts as a renewal: what the outage credit is, is settled before this replica can sweep.
+    """
+    _credit(connection, ttl_s)
     connection.execute(_FORGET)
     values = {"replica_id": replica.replica_id, "host": replica.host, "pid": replica.pid, "ttl": ttl_s}
     connection.execute(_REGISTER, values)
@@ -45,11 +52,16 @@ def register(connection: Connection, replica: ReplicaIdentity, ttl_s: float) -> 
 
 
 def renew(connection: Connection, replica_id: str, ttl_s: float) -> datetime | None:
-    """Renew the lease from the database's clock. Answers its new end; None if the row is gone."""
+    """Renew the lease from the database's clock. Answers its new end; None if the row is gone.
+
+    Before that the newest renewal of any replica is read. If it is more than half a lease old, supervisors had nobody to
+    come back to: they get a whole lease to do so. Reading it in the sweep would be too late, as this very renewal hides
+    the gap.
+    """
+    _credit(connection, ttl_s)
     until: datetime | None = connection.execute(_RENEW, {"replica_id": replica_id, "ttl": ttl_s}).scalar_one_or_none()
     return until
 
 
-def retire(connection: Connection, replica_id: str) -> None:
-    """End the lease now: this replica vouches for nothing more."""
-    connection.execute(_RETIRE, {"replica_id": replica_id})
+def _credit(connection: Connection, ttl_s: float) -> None:
+    connection.execute(_CREDIT, {"ttl": ttl_s, "gap": ttl_s / 2})

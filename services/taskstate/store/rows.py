@@ -14,7 +14,7 @@ from sqlalchemy import Row, Table
 from sqlalchemy.dialects import postgresql
 
 from services.taskstate import codec
-from services.taskstate.model import Event, EventKind, Reason, Spec, Task, TaskState, TaskType, WaitReason
+from services.taskstate.model import Event, EventKind, Liveness, Reason, Spec, Task, TaskState, TaskType, WaitReason
 from services.taskstate.store import schema
 
 RESULT_SHOWN_MAX = 16 * 1024
@@ -25,7 +25,8 @@ _SPEC = (
     "payload", "request_id", "request_hash", "priority",
 )  # fmt: skip
 _STATUS = (
-    "state", "reason", "wait_reason", "dispatch", "handed_out_time", "due_time", "slot", "attempt", "end_time",
+    "state", "reason", "wait_reason", "dispatch", "handed_out_time", "due_time", "slot", "attempt", "uncounted",
+    "liveness", "suspect_until", "cancel", "end_time",
     "event_revision", "revision", "sequence", "done", "total", "message", "phase", "phases", "items_processed",
     "items_failed", "heard_time",
 )  # fmt: skip
@@ -52,22 +53,25 @@ _COLUMNS = ", ".join(
         "coalesce(r.result_size, 0) as result_size",
     ]
 )
-_FROM = """
+FROM = """
 from task_status s
 join task_spec p on p.task_id = s.task_id
 left join attempt a on a.task_id = s.task_id and a.attempt = s.attempt
 left join task_result r on r.task_id = s.task_id
 """
-SELECT_TASK = f"select {_COLUMNS}, {_RESULT_SHOWN} {_FROM}"
-SELECT_TASK_WHOLE = f"select {_COLUMNS}, r.result {_FROM}"
+SELECTED = f"{_COLUMNS}, {_RESULT_SHOWN}"
+SELECT_TASK = f"select {SELECTED} {FROM}"
+SELECT_TASK_WHOLE = f"select {_COLUMNS}, r.result {FROM}"
 
 _DECODED: dict[str, Callable[[Any], Any]] = {
     "state": TaskState,
     "reason": Reason,
     "wait_reason": WaitReason,
+    "liveness": Liveness,
     "phases": codec.decode_phases,
 }
 _DECODED_IF_SET: dict[str, Callable[[Any], Any]] = {
+    "cancel": codec.decode_cancel,
     "worker": codec.decode_worker,
     "exit": codec.decode_exit,
     "error": codec.decode_error,
@@ -76,7 +80,11 @@ _DECODED_IF_SET: dict[str, Callable[[Any], Any]] = {
 
 def task_from_row(row: Row[Any]) -> Task:
     """A task from a row of SELECT_TASK."""
-    values = row._asdict()
+    return task_from_values(row._asdict())
+
+
+def task_from_values(values: dict[str, Any]) -> Task:
+    """A task from the columns of SELECT_TASK; takes them out of `values`."""
     spec = Spec(**{name: values.pop(name) for name in _SPEC}, retry_of=values.pop("retry_of") or "")
     for name, decode in _DECODED.items():
         values[name] = decode(values[name])
@@ -148,6 +156,7 @@ def type_from_row(row: Row[Any]) -> TaskType:
         retry_on_loss=row.retry_on_loss,
         phases=tuple((phase["id"], phase["name"]) for phase in row.phases),
         description=row.description,
+        exclusive=row.exclusive,
     )
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from services.taskstate.model import EventKind, Reason, TaskState, WaitReason
+from services.taskstate.model import EventKind, Liveness, Reason, TaskState, WaitReason
 
 metadata = MetaData(
     naming_convention={
@@ -47,7 +47,7 @@ def _text(name: str, default: str | None = "", **kwargs: Any) -> Column[Any]:
     return Column(name, Text, nullable=False, server_default=server_default, **kwargs)
 
 
-def _one_of(column: str, values: type[TaskState | Reason | WaitReason | EventKind]) -> CheckConstraint:
+def _one_of(column: str, values: type[TaskState | Reason | WaitReason | EventKind | Liveness]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} in ({listed})", name=column)
 
@@ -61,6 +61,14 @@ revision = Table(
     Column("compacted", BigInteger, nullable=False, server_default=text("0"), comment="history up to here is not kept"),
     CheckConstraint("one", name="one"),
     postgresql_with={"fillfactor": 10},
+)
+
+cluster = Table(
+    "cluster",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("hold_until", DateTime(timezone=True), comment="outage credit: nobody is given up before"),
+    CheckConstraint("one", name="one"),
 )
 
 replica = Table(
@@ -93,6 +101,7 @@ task_type = Table(
     Column("retry_on_loss", Boolean, nullable=False),
     Column("phases", JSONB, nullable=False),
     _text("description"),
+    Column("exclusive", Boolean, nullable=False),
     _time("declare_time", nullable=False),
 )
 
@@ -117,6 +126,7 @@ task_spec = Table(
     Column("stall_timeout_s", Double),
     Column("max_attempts", Integer),
     Column("retry_on_loss", Boolean),
+    Column("exclusive", Boolean, nullable=False),
     _time("create_time", nullable=False),
     Column("create_revision", BigInteger, nullable=False),
     CheckConstraint("not policy_frozen or (queue is not null and max_attempts is not null)", name="policy"),
@@ -144,6 +154,10 @@ task_status = Table(
     _time("due_time"),
     Column("slot", Text, comment="the group whose slot it holds: from hand-out until its process is gone"),
     Column("attempt", Integer, nullable=False),
+    Column("uncounted", Integer, nullable=False, comment="attempts that do not count against max_attempts"),
+    _text("liveness"),
+    _time("suspect_until"),
+    Column("cancel", JSONB),
     _time("end_time"),
     Column("create_revision", BigInteger, nullable=False, comment="as in task_spec: lists by state need it beside it"),
     Column("event_revision", BigInteger, nullable=False),
@@ -160,6 +174,8 @@ task_status = Table(
     _one_of("state", TaskState),
     _one_of("reason", Reason),
     _one_of("wait_reason", WaitReason),
+    _one_of("liveness", Liveness),
+    CheckConstraint("liveness = '' or state = 'RUNNING'", name="alive"),
     CheckConstraint(f"({ACTIVE}) = (end_time is null)", name="ended"),
     CheckConstraint("state <> 'RUNNING' or attempt > 0", name="attempt"),
     CheckConstraint("done >= 0 and done < 'Infinity'", name="done"),
@@ -189,6 +205,7 @@ attempt = Table(
     Column("error", JSONB),
     # At most one attempt of a task is running: the invariant in the schema.
     Index("attempt_running_key", "task_id", unique=True, postgresql_where=text("attempt_end_time is null")),
+    Index("attempt_present_idx", "attempt_end_time", postgresql_where=text("gone_time is null")),
     Index("attempt_stream_idx", "replica_id", "stream_id", postgresql_where=text("attempt_end_time is null")),
 )
 
@@ -230,6 +247,19 @@ log_line = Table(
     _time("time", nullable=False),
     _text("text", None),
     _text("logger"),
+)
+
+late_report = Table(
+    "late_report",
+    metadata,
+    Column("task_id", UUID(as_uuid=False), primary_key=True),
+    Column("fencing_token", BigInteger, primary_key=True),
+    _text("kind", None, primary_key=True),
+    Column("count", Integer, nullable=False, comment="how often it came"),
+    _time("first_time", nullable=False),
+    _time("last_time", nullable=False),
+    _text("worker_id"),
+    Column("body", JSONB, comment="a finish whole, for an operator to adopt; null for other reports"),
 )
 
 task_counter = Table(

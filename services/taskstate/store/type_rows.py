@@ -11,7 +11,7 @@ from services.taskstate.store import rows, schema
 
 _COLUMNS = (
     "namespace", "name", "queue", "timeout_s", "stall_timeout_s", "max_attempts", "retry_on_loss", "phases",
-    "description",
+    "description", "exclusive",
 )  # fmt: skip
 _DECLARED = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[2:])
 _LISTED = ", ".join(_COLUMNS)
@@ -36,6 +36,7 @@ def declare(connection: Connection, types: Sequence[TaskType], namespace: str = 
             "retry_on_loss": declared.retry_on_loss,
             "phases": [{"id": phase_id, "name": name} for phase_id, name in declared.phases],
             "description": declared.description,
+            "exclusive": declared.exclusive,
         }
         for declared in types
     ]

@@ -23,29 +23,42 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from taskstate.v1 import task_pb2 as taskstate_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&taskstate/v1/maintenance_service.proto\x12\x0ctaskstate.v1\x1a\x1egoogle/protobuf/duration.proto\"c\n\x18\x41\x63quireDispatchesRequest\x12\x16\n\x0emax_dispatches\x18\x01 \x01(\x05\x12/\n\x0cwait_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x19\x41\x63quireDispatchesResponse\x12*\n\ndispatches\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.Dispatch\"<\n\x08\x44ispatch\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\r\n\x05queue\x18\x03 \x01(\t\"F\n\x18\x43onfirmDispatchesRequest\x12*\n\ndispatches\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.Dispatch\"V\n\x19\x43onfirmDispatchesResponse\x12\x39\n\rconfirmations\x18\x01 \x03(\x0b\x32\".taskstate.v1.DispatchConfirmation\"i\n\x14\x44ispatchConfirmation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x1d.taskstate.v1.DispatchOutcome*\xb2\x01\n\x0f\x44ispatchOutcome\x12 \n\x1c\x44ISPATCH_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44ISPATCH_OUTCOME_QUEUED\x10\x01\x12$\n DISPATCH_OUTCOME_ALREADY_STARTED\x10\x02\x12\x1a\n\x16\x44ISPATCH_OUTCOME_STALE\x10\x03\x12\x1e\n\x1a\x44ISPATCH_OUTCOME_NOT_FOUND\x10\x04\x32\xe0\x01\n\x12MaintenanceService\x12\x64\n\x11\x41\x63quireDispatches\x12&.taskstate.v1.AcquireDispatchesRequest\x1a\'.taskstate.v1.AcquireDispatchesResponse\x12\x64\n\x11\x43onfirmDispatches\x12&.taskstate.v1.ConfirmDispatchesRequest\x1a\'.taskstate.v1.ConfirmDispatchesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&taskstate/v1/maintenance_service.proto\x12\x0ctaskstate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17taskstate/v1/task.proto\"e\n\x10PlanSweepRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x07max_age\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"f\n\x11PlanSweepResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.taskstate.v1.SweepItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\"\x8a\x01\n\tSweepItem\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12+\n\x07verdict\x18\x03 \x01(\x0e\x32\x1a.taskstate.v1.SweepVerdict\x12\x0b\n\x03why\x18\x04 \x01(\t\x12 \n\x04task\x18\x05 \x01(\x0b\x32\x12.taskstate.v1.Task\"\x13\n\x11\x41pplySweepRequest\"\x87\x01\n\x12\x41pplySweepResponse\x12\x12\n\nlost_count\x18\x01 \x01(\x05\x12\x16\n\x0eretrying_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x63\x61ncelled_count\x18\x03 \x01(\x05\x12\x16\n\x0egiven_up_count\x18\x04 \x01(\x05\x12\x14\n\x0cspared_count\x18\x05 \x01(\x05\"c\n\x18\x41\x63quireDispatchesRequest\x12\x16\n\x0emax_dispatches\x18\x01 \x01(\x05\x12/\n\x0cwait_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"G\n\x19\x41\x63quireDispatchesResponse\x12*\n\ndispatches\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.Dispatch\"<\n\x08\x44ispatch\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\r\n\x05queue\x18\x03 \x01(\t\"F\n\x18\x43onfirmDispatchesRequest\x12*\n\ndispatches\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.Dispatch\"V\n\x19\x43onfirmDispatchesResponse\x12\x39\n\rconfirmations\x18\x01 \x03(\x0b\x32\".taskstate.v1.DispatchConfirmation\"i\n\x14\x44ispatchConfirmation\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12.\n\x07outcome\x18\x03 \x01(\x0e\x32\x1d.taskstate.v1.DispatchOutcome*\xb8\x01\n\x0cSweepVerdict\x12\x1d\n\x19SWEEP_VERDICT_UNSPECIFIED\x10\x00\x12\x19\n\x15SWEEP_VERDICT_EXPIRED\x10\x01\x12\x1d\n\x19SWEEP_VERDICT_CANCEL_OVER\x10\x02\x12\x19\n\x15SWEEP_VERDICT_GIVE_UP\x10\x03\x12\x19\n\x15SWEEP_VERDICT_OVERDUE\x10\x04\x12\x19\n\x15SWEEP_VERDICT_SUSPECT\x10\x05*\xb2\x01\n\x0f\x44ispatchOutcome\x12 \n\x1c\x44ISPATCH_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44ISPATCH_OUTCOME_QUEUED\x10\x01\x12$\n DISPATCH_OUTCOME_ALREADY_STARTED\x10\x02\x12\x1a\n\x16\x44ISPATCH_OUTCOME_STALE\x10\x03\x12\x1e\n\x1a\x44ISPATCH_OUTCOME_NOT_FOUND\x10\x04\x32\xff\x02\n\x12MaintenanceService\x12\x64\n\x11\x41\x63quireDispatches\x12&.taskstate.v1.AcquireDispatchesRequest\x1a\'.taskstate.v1.AcquireDispatchesResponse\x12\x64\n\x11\x43onfirmDispatches\x12&.taskstate.v1.ConfirmDispatchesRequest\x1a\'.taskstate.v1.ConfirmDispatchesResponse\x12L\n\tPlanSweep\x12\x1e.taskstate.v1.PlanSweepRequest\x1a\x1f.taskstate.v1.PlanSweepResponse\x12O\n\nApplySweep\x12\x1f.taskstate.v1.ApplySweepRequest\x1a .taskstate.v1.ApplySweepResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taskstate.v1.maintenance_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DISPATCHOUTCOME']._serialized_start=592
-  _globals['_DISPATCHOUTCOME']._serialized_end=770
-  _globals['_ACQUIREDISPATCHESREQUEST']._serialized_start=88
-  _globals['_ACQUIREDISPATCHESREQUEST']._serialized_end=187
-  _globals['_ACQUIREDISPATCHESRESPONSE']._serialized_start=189
-  _globals['_ACQUIREDISPATCHESRESPONSE']._serialized_end=260
-  _globals['_DISPATCH']._serialized_start=262
-  _globals['_DISPATCH']._serialized_end=322
-  _globals['_CONFIRMDISPATCHESREQUEST']._serialized_start=324
-  _globals['_CONFIRMDISPATCHESREQUEST']._serialized_end=394
-  _globals['_CONFIRMDISPATCHESRESPONSE']._serialized_start=396
-  _globals['_CONFIRMDISPATCHESRESPONSE']._serialized_end=482
-  _globals['_DISPATCHCONFIRMATION']._serialized_start=484
-  _globals['_DISPATCHCONFIRMATION']._serialized_end=589
-  _globals['_MAINTENANCESERVICE']._serialized_start=773
-  _globals['_MAINTENANCESERVICE']._serialized_end=997
+  _globals['_SWEEPVERDICT']._serialized_start=1124
+  _globals['_SWEEPVERDICT']._serialized_end=1308
+  _globals['_DISPATCHOUTCOME']._serialized_start=1311
+  _globals['_DISPATCHOUTCOME']._serialized_end=1489
+  _globals['_PLANSWEEPREQUEST']._serialized_start=113
+  _globals['_PLANSWEEPREQUEST']._serialized_end=214
+  _globals['_PLANSWEEPRESPONSE']._serialized_start=216
+  _globals['_PLANSWEEPRESPONSE']._serialized_end=318
+  _globals['_SWEEPITEM']._serialized_start=321
+  _globals['_SWEEPITEM']._serialized_end=459
+  _globals['_APPLYSWEEPREQUEST']._serialized_start=461
+  _globals['_APPLYSWEEPREQUEST']._serialized_end=480
+  _globals['_APPLYSWEEPRESPONSE']._serialized_start=483
+  _globals['_APPLYSWEEPRESPONSE']._serialized_end=618
+  _globals['_ACQUIREDISPATCHESREQUEST']._serialized_start=620
+  _globals['_ACQUIREDISPATCHESREQUEST']._serialized_end=719
+  _globals['_ACQUIREDISPATCHESRESPONSE']._serialized_start=721
+  _globals['_ACQUIREDISPATCHESRESPONSE']._serialized_end=792
+  _globals['_DISPATCH']._serialized_start=794
+  _globals['_DISPATCH']._serialized_end=854
+  _globals['_CONFIRMDISPATCHESREQUEST']._serialized_start=856
+  _globals['_CONFIRMDISPATCHESREQUEST']._serialized_end=926
+  _globals['_CONFIRMDISPATCHESRESPONSE']._serialized_start=928
+  _globals['_CONFIRMDISPATCHESRESPONSE']._serialized_end=1014
+  _globals['_DISPATCHCONFIRMATION']._serialized_start=1016
+  _globals['_DISPATCHCONFIRMATION']._serialized_end=1121
+  _globals['_MAINTENANCESERVICE']._serialized_start=1492
+  _globals['_MAINTENANCESERVICE']._serialized_end=1875
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,16 @@ class MaintenanceServiceStub:
                 request_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesRequest.SerializeToString,
                 response_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesResponse.FromString,
                 _registered_method=True)
+        self.PlanSweep = channel.unary_unary(
+                '/taskstate.v1.MaintenanceService/PlanSweep',
+                request_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepRequest.SerializeToString,
+                response_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepResponse.FromString,
+                _registered_method=True)
+        self.ApplySweep = channel.unary_unary(
+                '/taskstate.v1.MaintenanceService/ApplySweep',
+                request_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepRequest.SerializeToString,
+                response_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepResponse.FromString,
+                _registered_method=True)
 
 
 class MaintenanceServiceServicer:
@@ -70,6 +80,23 @@ class MaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanSweep(self, request, context):
+        """Lists what a sweep would do now and why, changing nothing. Called by operators. Safe to retry. Waits for one read.
+        Errors: INVALID_ARGUMENT, UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApplySweep(self, request, context):
+        """Ends what is over now: attempts whose holder is gone or whose grace has ended, requests to stop and kills past their
+        deadline; at most 200 tasks, each judged again in its place in the order. Called by schedulers every second, any number
+        at once. Safe to repeat. Waits for its commits. Errors: UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MaintenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -82,6 +109,16 @@ def add_MaintenanceServiceServicer_to_server(servicer, server):
                     servicer.ConfirmDispatches,
                     request_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesRequest.FromString,
                     response_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesResponse.SerializeToString,
+            ),
+            'PlanSweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanSweep,
+                    request_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepRequest.FromString,
+                    response_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepResponse.SerializeToString,
+            ),
+            'ApplySweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApplySweep,
+                    request_deserializer=taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepRequest.FromString,
+                    response_serializer=taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -139,6 +176,60 @@ class MaintenanceService:
             '/taskstate.v1.MaintenanceService/ConfirmDispatches',
             taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesRequest.SerializeToString,
             taskstate_dot_v1_dot_maintenance__service__pb2.ConfirmDispatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanSweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskstate.v1.MaintenanceService/PlanSweep',
+            taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepRequest.SerializeToString,
+            taskstate_dot_v1_dot_maintenance__service__pb2.PlanSweepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApplySweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskstate.v1.MaintenanceService/ApplySweep',
+            taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepRequest.SerializeToString,
+            taskstate_dot_v1_dot_maintenance__service__pb2.ApplySweepResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,13 @@ class Liveness(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LIVENESS_SUSPECT: _ClassVar[Liveness]
     LIVENESS_UNRESPONSIVE: _ClassVar[Liveness]
 
+class CancelOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CANCEL_OUTCOME_UNSPECIFIED: _ClassVar[CancelOutcome]
+    CANCEL_OUTCOME_CONFIRMED: _ClassVar[CancelOutcome]
+    CANCEL_OUTCOME_UNCONFIRMED: _ClassVar[CancelOutcome]
+    CANCEL_OUTCOME_TOO_LATE: _ClassVar[CancelOutcome]
+
 class PhaseState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     PHASE_STATE_UNSPECIFIED: _ClassVar[PhaseState]
@@ -75,6 +82,14 @@ class TaskEventKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TASK_EVENT_KIND_PHASE: _ClassVar[TaskEventKind]
     TASK_EVENT_KIND_FINISHED: _ClassVar[TaskEventKind]
     TASK_EVENT_KIND_EXITED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_CANCEL_REQUESTED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_CANCEL_ADVANCED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_SUSPECTED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_RESUMED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_LIVENESS: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_EXPIRED: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_GIVEN_UP: _ClassVar[TaskEventKind]
+    TASK_EVENT_KIND_RELEASED: _ClassVar[TaskEventKind]
 
 class LogLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -116,6 +131,10 @@ LIVENESS_UNSPECIFIED: Liveness
 LIVENESS_LIVE: Liveness
 LIVENESS_SUSPECT: Liveness
 LIVENESS_UNRESPONSIVE: Liveness
+CANCEL_OUTCOME_UNSPECIFIED: CancelOutcome
+CANCEL_OUTCOME_CONFIRMED: CancelOutcome
+CANCEL_OUTCOME_UNCONFIRMED: CancelOutcome
+CANCEL_OUTCOME_TOO_LATE: CancelOutcome
 PHASE_STATE_UNSPECIFIED: PhaseState
 PHASE_STATE_PENDING: PhaseState
 PHASE_STATE_RUNNING: PhaseState
@@ -131,6 +150,14 @@ TASK_EVENT_KIND_STARTED: TaskEventKind
 TASK_EVENT_KIND_PHASE: TaskEventKind
 TASK_EVENT_KIND_FINISHED: TaskEventKind
 TASK_EVENT_KIND_EXITED: TaskEventKind
+TASK_EVENT_KIND_CANCEL_REQUESTED: TaskEventKind
+TASK_EVENT_KIND_CANCEL_ADVANCED: TaskEventKind
+TASK_EVENT_KIND_SUSPECTED: TaskEventKind
+TASK_EVENT_KIND_RESUMED: TaskEventKind
+TASK_EVENT_KIND_LIVENESS: TaskEventKind
+TASK_EVENT_KIND_EXPIRED: TaskEventKind
+TASK_EVENT_KIND_GIVEN_UP: TaskEventKind
+TASK_EVENT_KIND_RELEASED: TaskEventKind
 LOG_LEVEL_UNSPECIFIED: LogLevel
 LOG_LEVEL_DEBUG: LogLevel
 LOG_LEVEL_INFO: LogLevel
@@ -139,7 +166,7 @@ LOG_LEVEL_ERROR: LogLevel
 LOG_LEVEL_CRITICAL: LogLevel
 
 class Task(_message.Message):
-    __slots__ = ("task_id", "type", "queue", "name", "group", "state", "reason", "message", "revision", "attempt", "max_attempts", "progress", "phase", "phases", "items_processed", "items_failed", "liveness", "heard_time", "worker", "wait_reason", "create_time", "start_time", "end_time", "error", "result", "result_omitted", "payload", "job_type", "trigger_source", "request_id", "retry_of", "priority", "timeout", "stall_timeout", "retry_on_loss", "due_time", "dispatch", "exit", "gone", "is_archived")
+    __slots__ = ("task_id", "type", "queue", "name", "group", "state", "reason", "message", "revision", "attempt", "max_attempts", "progress", "phase", "phases", "items_processed", "items_failed", "liveness", "heard_time", "worker", "wait_reason", "create_time", "start_time", "end_time", "error", "result", "result_omitted", "payload", "job_type", "trigger_source", "request_id", "retry_of", "priority", "timeout", "stall_timeout", "retry_on_loss", "due_time", "dispatch", "exit", "gone", "is_archived", "cancel", "suspect_until_time", "replica_id")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -180,6 +207,9 @@ class Task(_message.Message):
     EXIT_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
     IS_ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    SUSPECT_UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
+    REPLICA_ID_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     type: str
     queue: str
@@ -220,7 +250,28 @@ class Task(_message.Message):
     exit: ProcessExit
     gone: bool
     is_archived: bool
-    def __init__(self, task_id: _Optional[str] = ..., type: _Optional[str] = ..., queue: _Optional[str] = ..., name: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., reason: _Optional[_Union[TaskReason, str]] = ..., message: _Optional[str] = ..., revision: _Optional[int] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., phase: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., items_processed: _Optional[int] = ..., items_failed: _Optional[int] = ..., liveness: _Optional[_Union[Liveness, str]] = ..., heard_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker: _Optional[_Union[Worker, _Mapping]] = ..., wait_reason: _Optional[_Union[WaitReason, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., result: _Optional[str] = ..., result_omitted: _Optional[bool] = ..., payload: _Optional[str] = ..., job_type: _Optional[str] = ..., trigger_source: _Optional[str] = ..., request_id: _Optional[str] = ..., retry_of: _Optional[str] = ..., priority: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_on_loss: _Optional[bool] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dispatch: _Optional[int] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ..., gone: _Optional[bool] = ..., is_archived: _Optional[bool] = ...) -> None: ...
+    cancel: Cancel
+    suspect_until_time: _timestamp_pb2.Timestamp
+    replica_id: str
+    def __init__(self, task_id: _Optional[str] = ..., type: _Optional[str] = ..., queue: _Optional[str] = ..., name: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., reason: _Optional[_Union[TaskReason, str]] = ..., message: _Optional[str] = ..., revision: _Optional[int] = ..., attempt: _Optional[int] = ..., max_attempts: _Optional[int] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., phase: _Optional[str] = ..., phases: _Optional[_Iterable[_Union[Phase, _Mapping]]] = ..., items_processed: _Optional[int] = ..., items_failed: _Optional[int] = ..., liveness: _Optional[_Union[Liveness, str]] = ..., heard_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., worker: _Optional[_Union[Worker, _Mapping]] = ..., wait_reason: _Optional[_Union[WaitReason, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error: _Optional[_Union[TaskError, _Mapping]] = ..., result: _Optional[str] = ..., result_omitted: _Optional[bool] = ..., payload: _Optional[str] = ..., job_type: _Optional[str] = ..., trigger_source: _Optional[str] = ..., request_id: _Optional[str] = ..., retry_of: _Optional[str] = ..., priority: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., stall_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry_on_loss: _Optional[bool] = ..., due_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., dispatch: _Optional[int] = ..., exit: _Optional[_Union[ProcessExit, _Mapping]] = ..., gone: _Optional[bool] = ..., is_archived: _Optional[bool] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., suspect_until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., replica_id: _Optional[str] = ...) -> None: ...
+
+class Cancel(_message.Message):
+    __slots__ = ("force", "request_time", "deliver_time", "signal_time", "exit_time", "deadline_time", "outcome")
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_TIME_FIELD_NUMBER: _ClassVar[int]
+    DELIVER_TIME_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_TIME_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    force: bool
+    request_time: _timestamp_pb2.Timestamp
+    deliver_time: _timestamp_pb2.Timestamp
+    signal_time: _timestamp_pb2.Timestamp
+    exit_time: _timestamp_pb2.Timestamp
+    deadline_time: _timestamp_pb2.Timestamp
+    outcome: CancelOutcome
+    def __init__(self, force: _Optional[bool] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deliver_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., signal_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., exit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., deadline_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outcome: _Optional[_Union[CancelOutcome, str]] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("done", "total", "percent")

@@ -173,6 +173,20 @@ class Checkpoint(_message.Message):
     server_time: _timestamp_pb2.Timestamp
     def __init__(self, revision: _Optional[int] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class CancelTaskRequest(_message.Message):
+    __slots__ = ("task_id", "force")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    FORCE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    force: bool
+    def __init__(self, task_id: _Optional[str] = ..., force: _Optional[bool] = ...) -> None: ...
+
+class CancelTaskResponse(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: _task_pb2.Task
+    def __init__(self, task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ...) -> None: ...
+
 class ListTaskEventsRequest(_message.Message):
     __slots__ = ("task_id", "page_size", "page_token")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]

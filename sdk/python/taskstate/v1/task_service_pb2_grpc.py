@@ -63,6 +63,11 @@ class TaskServiceStub:
                 request_serializer=taskstate_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
                 response_deserializer=taskstate_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
                 _registered_method=True)
+        self.CancelTask = channel.unary_unary(
+                '/taskstate.v1.TaskService/CancelTask',
+                request_serializer=taskstate_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
+                response_deserializer=taskstate_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
+                _registered_method=True)
         self.ListTaskEvents = channel.unary_unary(
                 '/taskstate.v1.TaskService/ListTaskEvents',
                 request_serializer=taskstate_dot_v1_dot_task__service__pb2.ListTaskEventsRequest.SerializeToString,
@@ -125,6 +130,17 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelTask(self, request, context):
+        """Stops a task. PENDING, QUEUED or RETRYING to CANCELLED at once; RUNNING stays RUNNING with its stop requested, and is
+        over after 15 s at the latest: the task is told, after 5 s its process gets TERM, after 5 s more KILL. With `force` any
+        non-terminal state to FAILED (FORCE_CANCELLED) at once; its process gets TERM, and KILL a second later. Called by
+        people. Safe to retry. Waits for one commit. Errors: INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION (TASK_TERMINAL),
+        UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListTaskEvents(self, request, context):
         """Lists the audit trail of one task, oldest first. Called by anyone. Safe to retry. Waits for one read. Errors:
         INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE.
@@ -168,6 +184,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.WatchTasks,
                     request_deserializer=taskstate_dot_v1_dot_task__service__pb2.WatchTasksRequest.FromString,
                     response_serializer=taskstate_dot_v1_dot_task__service__pb2.WatchTasksResponse.SerializeToString,
+            ),
+            'CancelTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelTask,
+                    request_deserializer=taskstate_dot_v1_dot_task__service__pb2.CancelTaskRequest.FromString,
+                    response_serializer=taskstate_dot_v1_dot_task__service__pb2.CancelTaskResponse.SerializeToString,
             ),
             'ListTaskEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListTaskEvents,
@@ -319,6 +340,33 @@ class TaskService:
             '/taskstate.v1.TaskService/WatchTasks',
             taskstate_dot_v1_dot_task__service__pb2.WatchTasksRequest.SerializeToString,
             taskstate_dot_v1_dot_task__service__pb2.WatchTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/taskstate.v1.TaskService/CancelTask',
+            taskstate_dot_v1_dot_task__service__pb2.CancelTaskRequest.SerializeToString,
+            taskstate_dot_v1_dot_task__service__pb2.CancelTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,7 +11,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make them, and the one row of `revision`."""
+    """Make them, and the one row of `revision` and of `cluster`."""
     op.create_table(
         "attempt",
         sa.Column("task_id", sa.UUID(as_uuid=False), nullable=False),
@@ -29,6 +29,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("task_id", "attempt", name=op.f("attempt_pkey")),
     )
     op.create_index(
+        "attempt_present_idx",
+        "attempt",
+        ["attempt_end_time"],
+        unique=False,
+        postgresql_where=sa.text("gone_time is null"),
+    )
+    op.create_index(
         "attempt_running_key", "attempt", ["task_id"], unique=True, postgresql_where=sa.text("attempt_end_time is null")
     )
     op.create_index(
@@ -37,6 +44,15 @@ def upgrade() -> None:
         ["replica_id", "stream_id"],
         unique=False,
         postgresql_where=sa.text("attempt_end_time is null"),
+    )
+    op.create_table(
+        "cluster",
+        sa.Column("one", sa.Boolean(), server_default=sa.text("true"), nullable=False),
+        sa.Column(
+            "hold_until", sa.DateTime(timezone=True), nullable=True, comment="outage credit: nobody is given up before"
+        ),
+        sa.CheckConstraint("one", name=op.f("cluster_one_check")),
+        sa.PrimaryKeyConstraint("one", name=op.f("cluster_pkey")),
     )
     op.create_table(
         "event",
@@ -54,12 +70,29 @@ def upgrade() -> None:
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("changes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.CheckConstraint(
-            "kind in ('CREATED', 'WAITING', 'HANDED_OUT', 'QUEUED', 'STARTED', 'PHASE', 'FINISHED', 'EXITED')",
+            "kind in ('CREATED', 'WAITING', 'HANDED_OUT', 'QUEUED', 'STARTED', 'PHASE', 'FINISHED', 'EXITED', 'CANCEL_REQUESTED', 'CANCEL_ADVANCED', 'SUSPECTED', 'RESUMED', 'LIVENESS', 'EXPIRED', 'GIVEN_UP', 'RELEASED')",
             name=op.f("event_kind_check"),
         ),
         sa.PrimaryKeyConstraint("revision", name=op.f("event_pkey")),
     )
     op.create_index("event_task_idx", "event", ["task_id", "revision"], unique=False)
+    op.create_table(
+        "late_report",
+        sa.Column("task_id", sa.UUID(as_uuid=False), nullable=False),
+        sa.Column("fencing_token", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False, comment="how often it came"),
+        sa.Column("first_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("worker_id", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column(
+            "body",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="a finish whole, for an operator to adopt; null for other reports",
+        ),
+        sa.PrimaryKeyConstraint("task_id", "fencing_token", "kind", name=op.f("late_report_pkey")),
+    )
     op.create_table(
         "log_line",
         sa.Column("task_id", sa.UUID(as_uuid=False), nullable=False),
@@ -139,6 +172,7 @@ def upgrade() -> None:
         sa.Column("stall_timeout_s", sa.Double(), nullable=True),
         sa.Column("max_attempts", sa.Integer(), nullable=True),
         sa.Column("retry_on_loss", sa.Boolean(), nullable=True),
+        sa.Column("exclusive", sa.Boolean(), nullable=False),
         sa.Column("create_time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("create_revision", sa.BigInteger(), nullable=False),
         sa.CheckConstraint(
@@ -182,6 +216,10 @@ def upgrade() -> None:
             comment="the group whose slot it holds: from hand-out until its process is gone",
         ),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("uncounted", sa.Integer(), nullable=False, comment="attempts that do not count against max_attempts"),
+        sa.Column("liveness", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("suspect_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column("end_time", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "create_revision",
@@ -205,6 +243,10 @@ def upgrade() -> None:
             name=op.f("task_status_ended_check"),
         ),
         sa.CheckConstraint("done >= 0 and done < 'Infinity'", name=op.f("task_status_done_check")),
+        sa.CheckConstraint("liveness = '' or state = 'RUNNING'", name=op.f("task_status_alive_check")),
+        sa.CheckConstraint(
+            "liveness in ('', 'LIVE', 'SUSPECT', 'UNRESPONSIVE')", name=op.f("task_status_liveness_check")
+        ),
         sa.CheckConstraint(
             "reason in ('', 'ERROR', 'TIMEOUT', 'STALLED', 'FORCE_CANCELLED', 'WORKER_LOST', 'WORKER_DRAINED', 'ENQUEUE_FAILED', 'DEPENDENCY_FAILED', 'RESET', 'ADOPTED')",
             name=op.f("task_status_reason_check"),
@@ -247,6 +289,7 @@ def upgrade() -> None:
         sa.Column("retry_on_loss", sa.Boolean(), nullable=False),
         sa.Column("phases", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("description", sa.Text(), server_default=sa.text("''"), nullable=False),
+        sa.Column("exclusive", sa.Boolean(), nullable=False),
         sa.Column("declare_time", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("namespace", "name", name=op.f("task_type_pkey")),
     )
@@ -263,3 +306,4 @@ def upgrade() -> None:
     )
     # The one row: its lock is the order of all changes.
     op.execute("insert into revision default values")
+    op.execute("insert into cluster default values")
