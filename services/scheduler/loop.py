@@ -116,9 +116,8 @@ class Loop:
             await self._has_all()
             if not any(counts.values()):
                 return max(0.0, began_s + self._interval_s - time.monotonic())
-            extra = {"event": self.name, "duration_ms": round((time.monotonic() - began_s) * 1000, 1), **counts}
             text = ", ".join(f"{count} {key}" for key, count in counts.items() if count)
-            log.info("%s: %s", self.name, text, extra=extra)
+            log.info("%s: %s", self.name, text, extra={"event": self.name, **counts})
             return 0.0
 
     async def _end(self, run: "asyncio.Task[float]") -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import settings_page
+
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -28,6 +30,11 @@ def test_every_link_leads_somewhere(document):
         assert target.exists(), f"{document.name}: {link}"
         if anchor:
             assert anchor in anchors(target), f"{document.name}: {link}"
+
+
+def test_the_settings_page_is_what_the_code_says():
+    # If this fails: python -m scripts.settings_page
+    assert settings_page.PAGE.read_text() == settings_page.page()
 
 
 def test_every_direct_dependency_has_its_reason_and_no_other_has():
