@@ -177,7 +177,10 @@ def _run_mode(value: object) -> str:
 def _folder(value: object) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ValueError("must be the path of a folder")
-    return Path(value.strip()).expanduser()
+    try:
+        return Path(value.strip()).expanduser()
+    except RuntimeError:
+        raise ValueError("must be the path of a folder; there is no such user") from None
 
 
 def _names(value: object) -> tuple[str, ...]:

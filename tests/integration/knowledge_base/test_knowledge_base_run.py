@@ -261,6 +261,10 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         run_sample(tmp_path)
     with pytest.raises(WorkspaceError, match="is not a folder"):
         run_sample(tmp_path / "letter.txt")
+    with pytest.raises(WorkspaceError, match="cannot write to the output folder"):
+        run_sample(tmp_path / "letter.txt" / "below")
+    with pytest.raises(WorkspaceError, match="cannot write to the output folder"):
+        run_sample(tmp_path / ("x" * 300))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
