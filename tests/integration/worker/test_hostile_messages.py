@@ -210,6 +210,9 @@ async def test_a_key_of_another_type_is_waited_out(
     before = len(stage.supervisor.events("redis_away"))
     with stage.redis() as client:
         client.set(key, "not a list")
+        if key == INTERMEDIATE:
+            # Only a message that is to be moved there meets it.
+            client.rpush(QUEUE, f"{UNKNOWN}_1")
         # The wait that is under way began with a good key; the next one meets the bad one.
         for row in client.client_list():
             if row["cmd"] == "blmove":
