@@ -52,6 +52,20 @@ NOW = T0_S + 43.0
             make_task(state=pb.TASK_STATE_RETRYING, max_attempts=3, wait_reason=pb.WAIT_REASON_PREVIOUS_PROCESS),
             "Attempt 1 failed: no reason given. Next, attempt 2 of 3, waits for its previous process to go.",
         ),
+        (
+            make_task(liveness=pb.LIVENESS_SUSPECT, heard_time=at(41), suspect_until_time=at(44.5)),
+            "Connection to the worker ended, heard 2.0 s ago. It has 1.5 s to come back.",
+        ),
+        (
+            make_task(cancel=pb.Cancel(request_time=at(40), signal_time=at(42), deadline_time=at(42))),
+            "Stop requested 3.0 s ago; told to end, and killed if it does not. Over now in any case.",
+        ),
+        (
+            make_task(
+                state=pb.TASK_STATE_CANCELLED, cancel=pb.Cancel(outcome=pb.CANCEL_OUTCOME_CONFIRMED, exit_time=at(41))
+            ),
+            "Stopped on request. Exit seen.",
+        ),
         (make_task(state=pb.TASK_STATE_SUCCEEDED), "Finished in 41 s."),
         (make_task(state=pb.TASK_STATE_FAILED, reason=pb.TASK_REASON_STALLED), "Ended with No progress."),
         (make_task(state=pb.TASK_STATE_CANCELLED), "Stopped on request. The exit was not confirmed."),
@@ -74,6 +88,8 @@ def test_every_value_of_the_api_has_words():
     assert all(not words.state_look(state).word.startswith("State") for state in pb.TaskState.values()[1:])
     assert all(not words.reason_words(reason).startswith("Reason") for reason in pb.TaskReason.values())
     assert all(not words.wait_words(wait).startswith("wait reason") for wait in pb.WaitReason.values())
+    kinds = [pb.TaskEvent(kind=kind) for kind in pb.TaskEventKind.values()[1:]]
+    assert all(not words.event_words(event).startswith("event") for event in kinds)
     assert all(not words.phase_look(state).word.startswith("state") for state in pb.PhaseState.values()[1:])
 
 

@@ -123,8 +123,7 @@ def _title(title: str, hidden: int) -> Text:
 def _state(task: pb.Task) -> Text:
     look = words.state_look(task.state)
     cell = Text(f"{look.icon} {look.word}", look.style)
-    doubt = words.DOUBTS.get(task.liveness)
-    if doubt is not None:
+    for doubt in words.doubts(task):
         cell.append(f" {doubt.icon} {doubt.word}", doubt.style)
     return cell
 

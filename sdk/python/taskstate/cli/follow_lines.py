@@ -47,7 +47,7 @@ class FollowLines:
             self._print(words.state_look(event.to).word, words.seconds_of(event.time))
         for line in phase_lines(before, task):
             self._print(line)
-        standing = (task.state, task.reason, task.attempt, task.wait_reason, task.liveness)
+        standing = (task.state, task.reason, task.attempt, task.wait_reason, task.liveness, words.is_cancelling(task))
         if standing != self._standing and not has_ended(task):
             self._standing = standing
             self._print(f"{words.state_look(task.state).word}: {words.state_sentence(task, self._now())}")
@@ -100,7 +100,12 @@ def phase_lines(before: pb.Task, after: pb.Task) -> Iterator[str]:
 
 
 def progress_words(task: pb.Task) -> str:
-    """How far a running task is, in words; empty while it has said nothing."""
+    """How far a task is and its newest message, in words; empty while it has said nothing."""
+    return ", ".join(part for part in (share_words(task), text.escape(task.message)) if part)
+
+
+def share_words(task: pb.Task) -> str:
+    """How far a task is: its percent, and the count of the running phase, else its own."""
     progress = task.progress
     parts = [text.percent(progress.percent)] if progress.HasField("percent") else []
     running = next((phase for phase in task.phases if phase.id == task.phase), None)
@@ -108,8 +113,6 @@ def progress_words(task: pb.Task) -> str:
     if shown.done or shown.HasField("total"):
         done = text.quantity(shown.done, shown.total if shown.HasField("total") else None)
         parts.append(f"{text.escape(task.phase)}: {done}" if running is not None else done)
-    if task.message:
-        parts.append(text.escape(task.message))
     return ", ".join(parts)
 
 

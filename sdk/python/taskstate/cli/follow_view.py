@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
+from rich.cells import cell_len
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
@@ -71,7 +72,7 @@ class FollowView:
         task = self._following.task
         now = self._following.link.clock.now()
         rows: list[RenderableType] = [_header(task)]
-        if task.state != pb.TASK_STATE_RUNNING or task.liveness not in (pb.LIVENESS_LIVE, pb.LIVENESS_UNSPECIFIED):
+        if task.state != pb.TASK_STATE_RUNNING or words.doubts(task):
             rows.append(_line(f"  {words.state_sentence(task, now)}"))
         rows.extend(
             _phase_rows(task, now, self._console.width) if task.phases else _plain_progress(task, self._console.width)
@@ -99,8 +100,13 @@ class FollowView:
 
 
 def time_left(task: pb.Task, now: float) -> float | None:
-    """Seconds left if the attempt goes on at its pace so far; None where that would be a guess."""
+    """Seconds left if the attempt goes on at its pace so far; None where that would be a guess.
+
+    It is one for a task with phases: their mean says how many are done, not how long the others take.
+    """
     ran = words.ran_s(task, now)
+    if task.phases:
+        return None
     if task.state != pb.TASK_STATE_RUNNING or ran is None or ran < _ESTIMATE_FROM_S:
         return None
     share = task.progress.percent if task.progress.HasField("percent") else 0.0
@@ -118,8 +124,7 @@ def _header(task: pb.Task) -> Text:
     header = Text.assemble(
         (f"{look.icon} {look.word}", look.style), f"  {words.task_label(task)} ", (text.short_id(task.task_id), "dim")
     )
-    doubt = words.DOUBTS.get(task.liveness)
-    if doubt is not None:
+    for doubt in words.doubts(task):
         header.append(f"  {doubt.icon} {doubt.word}", doubt.style)
     if task.attempt:
         header.append(f"   attempt {task.attempt} of {task.max_attempts}")
@@ -146,6 +151,9 @@ def _phase_rows(task: pb.Task, now: float, width: int) -> list[RenderableType]:
     """Begun phases a row each, the running one with its sub-phases and message; those to come on one line."""
     begun = [phase for phase in _top_level(task) if phase.state != pb.PHASE_STATE_PENDING]
     cells = [_phase_cells(phase, now, width) for phase in begun]
+    for row in cells:
+        # As wide as the longest name of all, so that nothing moves when that phase begins.
+        row[1].pad_right(max(0, _name_width(task) - row[1].cell_len))
     lines = aligned(cells, indent="  ", right={2}, width_max={1: _NAME_WIDTH_MAX})
     rows: list[RenderableType] = []
     for phase, line in zip(begun, lines, strict=True):
@@ -219,3 +227,7 @@ def _share(phase: pb.Phase, now: float) -> str:
 def _phase_name(phase: pb.Phase) -> str:
     """A sub-phase stands under its phase, whose id it need not repeat."""
     return text.escape(phase.name or phase.id.rpartition(".")[2])
+
+
+def _name_width(task: pb.Task) -> int:
+    return min(_NAME_WIDTH_MAX, max(cell_len(_phase_name(phase)) for phase in _top_level(task)))

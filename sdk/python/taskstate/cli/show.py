@@ -46,10 +46,10 @@ def show(
 def task_lines(task: Task, now: float, *, with_traceback: bool) -> Iterator[str]:
     """The task in words, a fact a line. Escaped."""
     from taskstate.cli import text, words
-    from taskstate.cli.follow_lines import items_words, progress_words
+    from taskstate.cli.follow_lines import items_words, share_words
 
-    doubt = words.DOUBTS.get(task.liveness)
-    standing = words.state_look(task.state).word + (f" ({doubt.word})" if doubt is not None else "")
+    doubts = ", ".join(look.word for look in words.doubts(task))
+    standing = words.state_look(task.state).word + (f" ({doubts})" if doubts else "")
     reason = words.reason_words(task.reason)
     yield f"{standing}  {words.task_label(task)}  {task.task_id}"
     yield f"  {words.state_sentence(task, now)}" + (f" {reason}." if reason else "")
@@ -65,7 +65,7 @@ def task_lines(task: Task, now: float, *, with_traceback: bool) -> Iterator[str]
         "ended": _time(task, "end_time"),
         "took": text.duration(ran) if (ran := words.ran_s(task, now)) is not None else "",
         "attempt": f"{task.attempt} of {task.max_attempts}",
-        "progress": progress_words(task),
+        "progress": share_words(task),
         "items": items_words(task),
         "message": text.escape(task.message),
         "worker": _worker(task),
@@ -93,13 +93,14 @@ def event_lines(events: list[TaskEvent]) -> Iterator[str]:
     before: float | None = None
     for event in events:
         at = words.seconds_of(event.time)
-        step = "" if before is None else f"+{text.duration(at - before)}"
+        step = "" if before is None else f"+{text.step(at - before)}"
         before = at
         reason = words.reason_words(event.reason)
         why = ": ".join(part for part in (reason, text.escape(event.message)) if part)
         attempt = f"attempt {event.attempt}" if event.attempt else ""
         details = "  ".join(part for part in (why, attempt, text.escape(event.actor)) if part)
-        yield f"  {text.absolute_time(at)} {step:>10}  {words.event_words(event)}  {details}  rev {event.revision}"
+        moment = text.absolute_time(at, with_ms=True)
+        yield f"  {moment} {step:>10}  {words.event_words(event)}  {details}  rev {event.revision}"
 
 
 def _time(task: Task, field: str) -> str:

@@ -121,9 +121,15 @@ def clock_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
-def absolute_time(seconds: float) -> str:
+def absolute_time(seconds: float, *, with_ms: bool = False) -> str:
     """A time that is right wherever and whenever it is read: "2026-11-23T14:02:11Z"."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds" if with_ms else "seconds") + "Z"
+
+
+def step(seconds: float) -> str:
+    """The time between two events of a timeline: "4 ms", from a second on as ``duration``."""
+    return f"{max(0.0, seconds) * 1000:.0f} ms" if seconds < 1 else duration(seconds)
 
 
 def when(seconds: float, now: float) -> str:

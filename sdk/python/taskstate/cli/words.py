@@ -40,6 +40,7 @@ DOUBTS: Final[dict[int, Look]] = {
     pb.LIVENESS_SUSPECT: Look("Suspect", "⚠", "yellow"),
     pb.LIVENESS_UNRESPONSIVE: Look("Unresponsive", "⏸", "yellow"),
 }
+CANCELLING: Final = Look("Cancelling", "◧", "yellow")
 PHASES: Final[dict[int, Look]] = {
     pb.PHASE_STATE_PENDING: Look("pending", "·", "bright_black"),
     pb.PHASE_STATE_RUNNING: Look("running", "▷", "blue"),
@@ -77,7 +78,28 @@ _EVENT_KINDS: Final[dict[int, str]] = {
     pb.TASK_EVENT_KIND_PHASE: "phase",
     pb.TASK_EVENT_KIND_FINISHED: "finished",
     pb.TASK_EVENT_KIND_EXITED: "process exited",
+    pb.TASK_EVENT_KIND_CANCEL_REQUESTED: "stop requested",
+    pb.TASK_EVENT_KIND_CANCEL_ADVANCED: "stop advanced",
+    pb.TASK_EVENT_KIND_SUSPECTED: "connection to the worker ended",
+    pb.TASK_EVENT_KIND_RESUMED: "worker came back",
+    pb.TASK_EVENT_KIND_LIVENESS: "signs of life changed",
+    pb.TASK_EVENT_KIND_EXPIRED: "ended by the sweep",
+    pb.TASK_EVENT_KIND_GIVEN_UP: "process given up",
+    pb.TASK_EVENT_KIND_RELEASED: "handed back unstarted",
 }
+
+
+def doubts(task: pb.Task) -> list[Look]:
+    """The doubts to show beside the task's state, the gravest first."""
+    looks = [look for look in [DOUBTS.get(task.liveness)] if look is not None]
+    return [*looks, CANCELLING] if is_cancelling(task) else looks
+
+
+def is_cancelling(task: pb.Task) -> bool:
+    """Whether a request to stop the task is under way."""
+    if task.state != pb.TASK_STATE_RUNNING or not task.HasField("cancel"):
+        return False
+    return task.cancel.outcome == pb.CANCEL_OUTCOME_UNSPECIFIED
 
 
 def state_look(state: int) -> Look:
@@ -158,11 +180,38 @@ def error_words(task: pb.Task) -> str:
 
 def _running_sentence(task: pb.Task, now: float) -> str:
     heard = text.age(now - seconds_of(task.heard_time)) if task.HasField("heard_time") else "not yet"
+    if is_cancelling(task):
+        return _cancelling_sentence(task.cancel, now)
     if task.liveness == pb.LIVENESS_SUSPECT:
-        return f"Connection to the worker ended, heard {heard}. It has a short grace to come back."
+        return f"Connection to the worker ended, heard {heard}. {_grace_words(task, now)}"
     if task.liveness == pb.LIVENESS_UNRESPONSIVE:
         return f"The process is there, but its code has not reported, heard {heard}. Not counted as dead."
     return f"Attempt {task.attempt} of {task.max_attempts} on {text.escape(task.worker.worker_id)}, heard {heard}."
+
+
+def _cancelling_sentence(cancel: pb.Cancel, now: float) -> str:
+    asked = text.age(now - seconds_of(cancel.request_time))
+    if cancel.HasField("signal_time"):
+        stage = "told to end, and killed if it does not"
+    elif cancel.HasField("deliver_time"):
+        stage = "delivered, waiting for the task to stop"
+    else:
+        stage = "not delivered yet"
+    if not cancel.HasField("deadline_time"):
+        return f"Stop requested {asked}; {stage}."
+    return f"Stop requested {asked}; {stage}. Over {_until(cancel.deadline_time, now)} in any case."
+
+
+def _grace_words(task: pb.Task, now: float) -> str:
+    if not task.HasField("suspect_until_time"):
+        return "It has a short grace to come back."
+    left = seconds_of(task.suspect_until_time) - now
+    return f"It has {text.duration(left)} to come back." if left > 0 else "Its grace is over."
+
+
+def _until(moment: Timestamp, now: float) -> str:
+    left = seconds_of(moment) - now
+    return f"in {text.duration(left)}" if left > 0 else "now"
 
 
 def _waiting_for(task: pb.Task, now: float) -> str:
@@ -188,7 +237,8 @@ def _retry_words(task: pb.Task, now: float) -> str:
 def _exit_words(task: pb.Task) -> str:
     if not task.attempt:
         return "It had not started."
-    return "Exit seen." if task.HasField("exit") else "The exit was not confirmed."
+    seen = task.HasField("exit") or task.cancel.outcome == pb.CANCEL_OUTCOME_CONFIRMED
+    return "Exit seen." if seen else "The exit was not confirmed."
 
 
 def _signal_words(task: pb.Task) -> str:
