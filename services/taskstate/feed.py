@@ -100,6 +100,7 @@ class Feed:
     def __init__(self, database: Database, settings: FeedSettings | None = None) -> None:
         self.settings = settings or FeedSettings()
         self.revision = 0
+        self.progress_revision = 0
         self.compacted = 0
         self.closed = False
         self.server_time: datetime | None = None
@@ -149,27 +150,31 @@ class Feed:
             self.hint()
             return
         self._append(committed.to_revision, committed.events, committed.tasks, committed.progressed, committed.time)
+        self.progress_revision = committed.to_revision
 
     async def _begin(self) -> bool:
         head = await self._database.read(feed_read.read_head)
-        self.revision = self._ring_start = self._begun = head.revision
+        self.revision = self.progress_revision = self._ring_start = self._begun = head.revision
         self.compacted = head.compacted
         self._confirm(head.time)
         self._ready.set()
         return False
 
     async def _read(self) -> bool:
-        read = await self._database.read(feed_read.read_after, self.revision, READ_MAX)
+        read = await self._database.read(feed_read.read_after, self.revision, self.progress_revision, READ_MAX)
         self.compacted = read.head.compacted
         if read.to_revision > self.revision:
             self._append_read(read)
+        if read.to_revision == read.head.revision:
+            # Progress comes with the last page: until then it is known up to where it was.
+            self.progress_revision = max(self.progress_revision, read.to_revision)
         self._confirm(read.head.time)
         return self.revision < read.head.revision
 
     def _append_read(self, read: FeedRead) -> None:
         # While the read was under way the pipeline may have published a part of it: only what is beyond is new.
         events = [event for event in read.events if event.revision > self.revision]
-        progressed = [task_id for task_id in read.progressed if read.tasks[task_id].revision > self.revision]
+        progressed = [task_id for task_id in read.progressed if read.tasks[task_id].revision > self.progress_revision]
         self._append(read.to_revision, events, read.tasks, progressed, read.head.time)
 
     def _confirm(self, server_time: datetime) -> None:
@@ -191,7 +196,8 @@ class Feed:
         for task_id in touched:
             # A transition carries its whole task: older progress of it must not follow.
             self.progress.pop(task_id, None)
-        newest = [tasks[task_id] for task_id in progressed if tasks[task_id].is_active]
+        # Where a transition came last, it has brought the whole task.
+        newest = [task for task in (tasks[task_id] for task_id in progressed) if task.is_active and _has_progress(task)]
         for task in newest:
             # Taken out and put in again: the order of this map is the order of progress.
             self.progress.pop(task.task_id, None)
@@ -273,6 +279,10 @@ class Feed:
         for task in tasks:
             for key in keys_of(task):
                 self.wake(key)
+
+
+def _has_progress(task: Task) -> bool:
+    return task.revision > task.event_revision
 
 
 def _size(task: Task) -> int:

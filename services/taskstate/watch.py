@@ -106,7 +106,7 @@ class Watch:
                     # Not woken: nothing after the cursor concerns this watcher.
                     changes = []
                     self.cursor = max(self.cursor, self._feed.revision)
-                    pending = self._progress_cursor < self.cursor and bool(self._feed.progress)
+                    pending = self._progress_cursor < self._feed.progress_revision and bool(self._feed.progress)
                 now = time.monotonic()
                 if now >= self._next_progress or now >= self._next_checkpoint:
                     changes.extend(self._progress())
@@ -138,7 +138,7 @@ class Watch:
     async def _from_table(self) -> AsyncIterator[Delivery]:
         """Catch up in pages; progress comes with the last."""
         while True:
-            read = await self._database.read(feed_read.read_after, self.cursor, READ_MAX)
+            read = await self._database.read(feed_read.read_after, self.cursor, self._progress_cursor, READ_MAX)
             if self.cursor < read.head.compacted:
                 raise Compacted(read.head.compacted)
             changes = _changes(read.events, read.tasks, self._wanted)
@@ -163,7 +163,7 @@ class Watch:
 
     def _progress(self) -> Iterable[Change]:
         progressed = self._feed.progressed_after(self._progress_cursor)
-        self._progress_cursor = max(self._progress_cursor, self._feed.revision)
+        self._progress_cursor = max(self._progress_cursor, self._feed.progress_revision)
         return [Change(task.revision, None, task) for task in progressed if self._wanted.matches(task)]
 
     def _checkpoint(self, now: float) -> Checkpoint | None:
@@ -172,6 +172,9 @@ class Watch:
             return None
         if now - self._feed.confirmed > CHECKPOINT_S:
             # The database does not answer: a checkpoint would claim a freshness that nobody knows of.
+            return None
+        if self._progress_cursor < self.cursor:
+            # The feed reads in pages, and progress comes with the last.
             return None
         self._next_checkpoint = now + CHECKPOINT_S
         return Checkpoint(self.cursor, server_time)

@@ -20,7 +20,11 @@ from services.taskstate.store.schema import ACTIVE
 _HEAD = text("select n, compacted, clock_timestamp() as now from revision")
 _EVENTS = text("select * from event where revision > :after order by revision limit :limit")
 _TASKS = text(f"{rows.SELECT_TASK} where s.task_id = any(cast(:ids as uuid[]))")
-_PROGRESSED = text(f"{rows.SELECT_TASK} where s.{ACTIVE} and s.revision > :after and s.revision <= :upto")
+_PROGRESSED = text(f"""
+{rows.SELECT_TASK}
+where s.{ACTIVE} and s.revision > s.event_revision and s.revision > :after and s.revision <= :upto order by s.revision
+""")
+"""Where the newest change is a transition there is no progress to tell: the transition brings its whole task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,20 @@ def read_head(connection: Connection) -> Head:
     return Head(row.n, row.compacted, row.now)
 
 
-def read_after(connection: Connection, after: int, limit: int) -> FeedRead:
-    """What came after a revision: at most `limit` transitions; progress only when no transition was left for later."""
+def read_after(connection: Connection, after: int, progress_after: int, limit: int) -> FeedRead:
+    """What came after a revision: at most `limit` transitions; progress only when no transition was left for later.
+
+    Progress has a cursor of its own, `progress_after`, which stays where it was until the last page brings it.
+    """
     head = read_head(connection)
-    if head.revision <= after:
+    if head.revision <= progress_after:
         return FeedRead(head, head.revision, (), {}, ())
     events = [rows.event_from_row(row) for row in connection.execute(_EVENTS, {"after": after, "limit": limit})]
     upto = events[-1].revision if len(events) == limit else head.revision
     progressed = []
     tasks: dict[str, Task] = {}
     if upto == head.revision:
-        for row in connection.execute(_PROGRESSED, {"after": after, "upto": upto}):
+        for row in connection.execute(_PROGRESSED, {"after": progress_after, "upto": upto}):
             task = rows.task_from_row(row)
             tasks[task.task_id] = task
             progressed.append(task.task_id)
