@@ -250,8 +250,9 @@ class Pipeline:
                 with self.engine.begin() as connection:
                     return store.settle(connection, self.replica_id) == batch
             except SQLAlchemyError as error:
-                # Until it is settled nobody may be answered, or an acknowledged command could be missing.
-                if time.monotonic() >= deadline and self._stopping:
+                # Until it is settled nobody may be told that it holds. In the end it is UNAVAILABLE, which leaves open
+                # what became of it: whoever sends again is answered the truth, and the feed reads what was committed.
+                if time.monotonic() >= deadline:
                     raise _CommitUnknown(str(error)) from error
                 time.sleep(self.settings.retry_pause_s)
 

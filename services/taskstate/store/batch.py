@@ -133,7 +133,11 @@ def write(connection: Connection, changes: Changes, replica_id: str, batch: int,
     ]
     statements = [_statement(name, values[0].keys()) for name, values in written if values]
     parameters: dict[str, Any] = {name: rows.to_json(values) for name, values in written if values}
-    statements.append("update writer set batch = :batch where replica_id = :replica_id")
+    # Not a plain update: before a replica has registered, or after it was forgotten, its row is not there.
+    statements.append(
+        "insert into writer (replica_id, batch) values (:replica_id, :batch)"
+        " on conflict (replica_id) do update set batch = excluded.batch"
+    )
     statements.append(f"select pg_notify('{NOTIFY_CHANNEL}', cast(:revision as text))")
     parameters |= {"batch": batch, "replica_id": replica_id, "revision": revision}
     connection.execute(text(";\n".join(statements)), parameters)
