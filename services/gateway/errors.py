@@ -154,6 +154,9 @@ def validation_fields(error: RequestValidationError) -> list[tuple[str, str]]:
     fields = []
     for detail in error.errors():
         place, *path = detail["loc"]
+        if place == "query":
+            # A parameter that may be repeated: which of its values is wrong says nothing to its sender.
+            path = path[:1]
         field = ".".join(str(part) for part in path) or str(place)
         fields.append((_printable(field), _description(detail)))
     return fields

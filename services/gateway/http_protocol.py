@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRANSPORT_EXTENSION: Final = "taskstate.transport"
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100
+LINGER_S: Final = 1.0
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -119,10 +120,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._disarm()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_refusal(status, reason, message))
-        # Otherwise the answer to an earlier request is under way; to write into it would garble both.
-        self.transport.close()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                # An answer is under way; to write into it would garble both.
+                self.transport.close()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.write(_refusal(status, reason, message))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # Closed a little later: closed at once while the client still sends, its system would throw our answer away.
+        self.loop.call_later(LINGER_S, self.transport.close)
 
 
 def http_protocol(head_timeout_s: float) -> type[BoundedHttpProtocol]:

@@ -12,6 +12,8 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from starlette.requests import ClientDisconnect
+
 from services.gateway.errors import GatewayReason, RefusedError
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ DEPTH_MAX: Final = 32
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**64 - 1
 _INTEGER_DIGITS_MAX: Final = 20
+# A body that is somewhat too large is read to its end and thrown away: a client that still sends would not hear us.
+_DISCARD_FACTOR: Final = 8
 
 
 def malformed(message: str) -> RefusedError:
@@ -44,6 +48,9 @@ async def read_json(request: Request, body_bytes_max: int, timeout_s: float) -> 
             f"the body did not arrive within {timeout_s:g} s",
             headers={"Connection": "close"},
         ) from None
+    except ClientDisconnect:
+        # Nobody hears this answer; it ends the request without being taken for a fault of ours.
+        raise malformed("the body was cut off") from None
     return parse_json_strictly(body)
 
 
@@ -67,18 +74,23 @@ def check_content_type(request: Request) -> None:
 
 
 async def _read(chunks: AsyncIterator[bytes], content_length: str | None, bytes_max: int) -> bytes:
-    if content_length is not None and content_length.isdecimal() and int(content_length) > bytes_max:
+    if content_length is not None and content_length.isdecimal() and int(content_length) > bytes_max * _DISCARD_FACTOR:
         raise _too_large(bytes_max)
     body = bytearray()
+    received = 0
     async for chunk in chunks:
-        body += chunk
-        if len(body) > bytes_max:
-            raise _too_large(bytes_max)
+        received += len(chunk)
+        if received <= bytes_max:
+            body += chunk
+        elif received > bytes_max * _DISCARD_FACTOR:
+            break
+    if received > bytes_max:
+        raise _too_large(bytes_max)
     return bytes(body)
 
 
 def _too_large(bytes_max: int) -> RefusedError:
-    # The rest of the body is not read, so that the connection is of no further use.
+    # What is left of the body is not read, so that the connection is of no further use.
     return RefusedError(
         413,
         "INVALID_ARGUMENT",
