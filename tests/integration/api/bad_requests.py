@@ -100,6 +100,7 @@ def bad_requests() -> Iterator[BadRequest]:
     yield from _list_tasks()
     yield from _watch_tasks()
     yield from _dispatches()
+    yield from _sweeps()
 
 
 def _create_task() -> Iterator[BadRequest]:
@@ -132,6 +133,7 @@ def _create_task() -> Iterator[BadRequest]:
 def _of_one_task() -> Iterator[BadRequest]:
     requests = {
         "GetTask": tasks.GetTaskRequest,
+        "CancelTask": tasks.CancelTaskRequest,
         "ListTaskEvents": tasks.ListTaskEventsRequest,
         "ListTaskLogs": tasks.ListTaskLogsRequest,
     }
@@ -214,3 +216,14 @@ def _dispatches() -> Iterator[BadRequest]:
         yield confirm(f"task_id-{label}", good, maintenance.Dispatch(task_id=task_id, dispatch=1, queue="default"))
     for label, number in {"zero": 0, "negative": -1, "smallest": -(2**31)}.items():
         yield confirm(f"dispatch-{label}", maintenance.Dispatch(task_id=TASK_ID, dispatch=number, queue="default"))
+
+
+def _sweeps() -> Iterator[BadRequest]:
+    for field, values in (
+        ("page_size", {"negative": -1, "smallest": -(2**31)}),
+        ("page_token", {"garbage": "!!", "short": "AAAA", "forged": "A" * 22, "not-ascii": "é"}),
+        ("max_age", BAD_DURATIONS),
+    ):
+        for label, value in values.items():
+            request = maintenance.PlanSweepRequest(**{field: value})
+            yield BadRequest("PlanSweep", request, (field,), f"{field}-{label}")
