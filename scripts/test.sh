@@ -4,7 +4,7 @@
 set -eu
 coverage erase
 status=0
-coverage run -m pytest -n 2 --dist worksteal "$@" || status=$?
+coverage run -m pytest -n 2 --dist worksteal --durations=10 "$@" || status=$?
 coverage combine --quiet
 coverage report
 exit "$status"
