@@ -79,7 +79,8 @@ def end(
             message=message or phase.message,
             start_time=phase.start_time or now,
             end_time=now,
-            done=phase.total if state is PhaseState.DONE and phase.total is not None else phase.done,
+            # A phase that is done has done all of it; one that did more than its total keeps that, as `done` never falls.
+            done=max(phase.done, phase.total or 0.0) if state is PhaseState.DONE else phase.done,
         )
         if phase.id == phase_id and phase.state not in PHASE_ENDED
         else phase

@@ -33,6 +33,7 @@ from services.taskstate.command import (
 )
 from services.taskstate.decide import decide
 from services.taskstate.model import EventKind, PhaseState, Reason, Task, TaskState, WaitReason
+from tests.unit.taskstate.answers import answer_of
 from tests.unit.taskstate.fixed_facts import FixedFacts
 from tests.unit.taskstate.situations import (
     ERROR,
@@ -251,15 +252,6 @@ ROWS = [
     ),
     Row("exited with a lost token", _held(AttemptExited, older=1), LOST_TOKEN),
 ]
-
-
-def answer_of(outcome: Outcome) -> str:
-    """An outcome in the words of the table."""
-    if not isinstance(outcome, Accepted):
-        return outcome.reason
-    if outcome.no_op:
-        return "no-op"
-    return "hot" if outcome.event is None else f"{outcome.task.state} {outcome.event.kind}"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
