@@ -70,12 +70,14 @@ class Cancel(_Answer):
     """The receipt of a cancel."""
 
     force: bool
-    request_time: Time
+    request_time: Time | None
     deliver_time: Time | None
     signal_time: Time | None
     exit_time: Time | None
     deadline_time: Time | None
-    outcome: str | None
+    outcome: Annotated[
+        Literal["confirmed", "unconfirmed", "too_late"] | None, Field(description="Null while it is under way.")
+    ]
 
 
 class Task(_Answer):

@@ -46,6 +46,7 @@ _WAIT_REASONS: Final = _words(dict(pb.WaitReason.items()), "WAIT_REASON_", lower
 _LIVENESS: Final = _words(dict(pb.Liveness.items()), "LIVENESS_", lower=True)
 _PHASE_STATES: Final = _words(dict(pb.PhaseState.items()), "PHASE_STATE_", lower=True)
 _EVENT_KINDS: Final = _words(dict(pb.TaskEventKind.items()), "TASK_EVENT_KIND_", lower=True)
+_CANCEL_OUTCOMES: Final = _words(dict(pb.CancelOutcome.items()), "CANCEL_OUTCOME_", lower=True)
 # Log levels keep the spelling of Python's logging, from which they come.
 _LOG_LEVELS: Final = _words(dict(pb.LogLevel.items()), "LOG_LEVEL_", lower=False)
 
@@ -147,8 +148,7 @@ def task_view(task: pb.Task) -> JsonObject:
         "trigger_source": task.trigger_source,
         "group": task.group,
         "retry_of": task.retry_of or None,
-        # No way to ask for a cancel exists yet, so that no task can have a receipt of one.
-        "cancel": None,
+        "cancel": cancel_view(task.cancel) if task.HasField("cancel") else None,
     }
 
 
@@ -270,6 +270,19 @@ def worker_view(worker: pb.Worker) -> JsonObject:
 def error_view(error: pb.TaskError) -> JsonObject:
     """Answer the error an attempt ended with."""
     return {"type": error.type, "message": error.message, "traceback": error.traceback}
+
+
+def cancel_view(cancel: pb.Cancel) -> JsonObject:
+    """Answer the receipt of a stop: what was asked and done, when; `outcome` is null while it is under way."""
+    return {
+        "force": cancel.force,
+        "request_time": time_text(cancel.request_time) if cancel.HasField("request_time") else None,
+        "deliver_time": time_text(cancel.deliver_time) if cancel.HasField("deliver_time") else None,
+        "signal_time": time_text(cancel.signal_time) if cancel.HasField("signal_time") else None,
+        "exit_time": time_text(cancel.exit_time) if cancel.HasField("exit_time") else None,
+        "deadline_time": time_text(cancel.deadline_time) if cancel.HasField("deadline_time") else None,
+        "outcome": _CANCEL_OUTCOMES.get(cancel.outcome, _number_or_null(cancel.outcome)),
+    }
 
 
 def parse_json(text: str) -> Any:
