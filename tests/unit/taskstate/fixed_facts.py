@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.taskstate.model import Task, TaskType
 
@@ -20,6 +21,7 @@ class FixedFacts:
     used: int = 0
     limit: int = 1
     messages: int = 0
+    hold_until: datetime | None = None
     replicas: frozenset[str] = frozenset({"replica-1"})
 
     def type_named(self, _namespace: str, name: str) -> TaskType | None:

@@ -1,7 +1,6 @@
 """One task in every situation that a command can meet: each state, and within it what changes the answer.
 
-A situation is reached by commands where commands lead there; a state that no command reaches yet is set by hand, so that
-the table of answers already holds what must be refused in it. A new state needs a situation here: a test says so.
+Situations are reached by commands, each of which must be accepted. A new state needs a situation here: a test says so.
 """
 
 from __future__ import annotations
@@ -14,15 +13,19 @@ from typing import Final
 from services.taskstate.command import (
     Accepted,
     AttemptExited,
+    CancelTask,
     Command,
     ConfirmDispatch,
     CreateTask,
+    ExpireAttempt,
     FinishAttempt,
     HandOut,
+    HearAttempt,
     StartAttempt,
+    SuspectAttempt,
 )
 from services.taskstate.decide import decide
-from services.taskstate.model import ProcessExit, Reason, Task, TaskError, TaskState, Worker
+from services.taskstate.model import ProcessExit, Task, TaskError, Worker
 from tests.unit.taskstate.fixed_facts import FixedFacts
 
 TASK_ID: Final = "00000000-0000-4000-8000-000000000001"
@@ -105,6 +108,29 @@ class Story:
         )
         return self.then(command)
 
+    def suspect(self, grace_s: float) -> Story:
+        return self.then(
+            SuspectAttempt(
+                task_id=TASK_ID,
+                actor="replica-1",
+                replica_id="replica-1",
+                stream_id="stream-1",
+                grace_s=grace_s,
+                lease_s=grace_s,
+            )
+        )
+
+    def expire(self) -> Story:
+        return self.then(ExpireAttempt(task_id=TASK_ID, actor="scheduler", replica_id="replica-1"))
+
+    def stop(self, force: bool = False) -> Story:
+        return self.then(CancelTask(task_id=TASK_ID, actor="http", force=force))
+
+    def fall_silent(self) -> Story:
+        return self.then(
+            HearAttempt(task_id=TASK_ID, actor="worker", fencing_token=self.token, sequence=11, age_s=60.0)
+        )
+
 
 def _running() -> Story:
     return Story().create().hand_out().confirm().start()
@@ -118,8 +144,8 @@ def _second_attempt() -> Story:
     return _retrying().wait(5).hand_out().confirm().start()
 
 
-def _by_hand(story: Story, state: TaskState, reason: Reason = Reason.NONE) -> Task:
-    return replace(story.told, state=state, reason=reason, end_time=story.now)
+def _given_up() -> Story:
+    return _second_attempt().suspect(2.0).wait(5).expire()
 
 
 def _handed_out_long_ago() -> Task:
@@ -128,6 +154,12 @@ def _handed_out_long_ago() -> Task:
 
 def _handed_out_just_now(task: Task) -> Task:
     return replace(task, handed_out_time=NOW - timedelta(seconds=1))
+
+
+def _stop_asked(overdue: bool) -> Task:
+    story = _running()
+    story.now = NOW - timedelta(seconds=60 if overdue else 1)
+    return story.stop().told
 
 
 SITUATIONS: Final[dict[str, Callable[[], Task | None]]] = {
@@ -139,6 +171,11 @@ SITUATIONS: Final[dict[str, Callable[[], Task | None]]] = {
     "queued": lambda: Story().create().hand_out().confirm().told,
     "running": lambda: _running().told,
     "running_last_attempt": lambda: _second_attempt().told,
+    "running_unresponsive": lambda: _running().fall_silent().told,
+    "running_suspect": lambda: _running().suspect(2 * 3600.0).told,
+    "running_suspect_over": lambda: _running().suspect(2.0).told,
+    "running_stop_asked": lambda: _stop_asked(overdue=False),
+    "running_stop_overdue": lambda: _stop_asked(overdue=True),
     "retrying_process_remains": lambda: _running().finish(ERROR).told,
     "retrying": lambda: _retrying().told,
     "retrying_not_due": lambda: replace(_retrying().told, due_time=NOW + timedelta(seconds=1)),
@@ -149,17 +186,18 @@ SITUATIONS: Final[dict[str, Callable[[], Task | None]]] = {
     "succeeded": lambda: _running().finish().exit().told,
     "failed_process_remains": lambda: _running().finish(ERROR, final=True).told,
     "failed": lambda: _running().finish(ERROR, final=True).exit().told,
-    "lost_process_remains": lambda: replace(
-        _by_hand(_running(), TaskState.LOST, Reason.WORKER_LOST), attempt_end_time=NOW - timedelta(minutes=1)
-    ),
+    "failed_by_force_process_remains": lambda: _running().stop(force=True).told,
+    "failed_by_force": lambda: _running().stop(force=True).exit().told,
+    "failed_before_start": lambda: Story().create().hand_out().stop(force=True).told,
+    "lost_process_remains": lambda: _given_up().told,
     "lost": lambda: _second_attempt().exit().told,
-    "cancelled_before_start": lambda: _by_hand(Story().create(), TaskState.CANCELLED),
-    "cancelled_process_remains": lambda: _by_hand(_running().finish(ERROR), TaskState.CANCELLED),
-    "cancelled": lambda: _by_hand(_retrying(), TaskState.CANCELLED),
+    "cancelled_before_start": lambda: Story().create().stop().told,
+    "cancelled_process_remains": lambda: _running().finish(ERROR).stop().told,
+    "cancelled": lambda: _running().stop().exit().told,
 }
 
-TERMINAL_REMAINS: Final = (
-    "succeeded_process_remains failed_process_remains lost_process_remains cancelled_process_remains"
-)
-TERMINAL_GONE: Final = "succeeded failed lost cancelled"
-TERMINAL: Final = f"{TERMINAL_REMAINS} {TERMINAL_GONE} cancelled_before_start"
+ENDED_BY_OWN_WORD: Final = "succeeded_process_remains succeeded failed_process_remains failed cancelled_process_remains"
+"""Terminal, and the attempt had told how it ended."""
+ENDED_BY_OTHERS: Final = "failed_by_force_process_remains failed_by_force lost_process_remains lost cancelled"
+ENDED_BEFORE_START: Final = "failed_before_start cancelled_before_start"
+TERMINAL: Final = f"{ENDED_BY_OWN_WORD} {ENDED_BY_OTHERS} {ENDED_BEFORE_START}"

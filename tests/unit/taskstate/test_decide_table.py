@@ -18,24 +18,33 @@ import pytest
 from services.taskstate import codec, command, progress
 from services.taskstate.command import (
     Accepted,
+    AdvanceCancel,
     AttemptExited,
+    CancelTask,
     Command,
     ConfirmDispatch,
     CreateTask,
+    ExpireAttempt,
     FinishAttempt,
     HandOut,
     HearAttempt,
     NoteWait,
     Outcome,
+    ReleaseDispatch,
     ReportPhase,
     ReportProgress,
+    ResumeAttempt,
     StartAttempt,
+    SuspectAttempt,
 )
 from services.taskstate.decide import decide
-from services.taskstate.model import EventKind, PhaseState, Reason, Task, TaskState, WaitReason
+from services.taskstate.model import EventKind, ExitCause, PhaseState, Reason, Task, TaskState, WaitReason
 from tests.unit.taskstate.answers import answer_of
 from tests.unit.taskstate.fixed_facts import FixedFacts
 from tests.unit.taskstate.situations import (
+    ENDED_BEFORE_START,
+    ENDED_BY_OTHERS,
+    ENDED_BY_OWN_WORD,
     ERROR,
     NOW,
     REVISION,
@@ -43,20 +52,24 @@ from tests.unit.taskstate.situations import (
     START_ID,
     TASK_ID,
     TERMINAL,
-    TERMINAL_GONE,
-    TERMINAL_REMAINS,
     WORKER,
 )
 
 WAITING = "pending pending_not_due retrying_process_remains retrying retrying_not_due"
 HANDED_OUT = "pending_handed_out pending_handed_out_long_ago retrying_handed_out retrying_handed_out_long_ago"
 QUEUED = "queued queued_again"
-RUNNING = "running running_last_attempt"
+LIVE = "running running_last_attempt running_stop_asked running_stop_overdue"
+RUNNING = f"{LIVE} running_unresponsive running_suspect running_suspect_over"
+RUNNING_FIRST = "running running_unresponsive running_suspect running_suspect_over"
+STOP_ASKED = "running_stop_asked running_stop_overdue"
 NOT_RUNNING = f"{WAITING} {HANDED_OUT} {QUEUED} {TERMINAL}"
-NEVER_STARTED = "pending pending_not_due pending_handed_out pending_handed_out_long_ago queued cancelled_before_start"
-STARTED_BEFORE = (
-    "retrying_process_remains retrying retrying_not_due retrying_handed_out retrying_handed_out_long_ago queued_again "
-    f"{TERMINAL_REMAINS} {TERMINAL_GONE}"
+NEVER_STARTED = f"pending pending_not_due pending_handed_out pending_handed_out_long_ago queued {ENDED_BEFORE_START}"
+BEFORE_NEXT_ATTEMPT = "retrying retrying_not_due retrying_handed_out retrying_handed_out_long_ago queued_again"
+STARTED_BEFORE = f"retrying_process_remains {BEFORE_NEXT_ATTEMPT} {ENDED_BY_OWN_WORD} {ENDED_BY_OTHERS}"
+TERMINAL_GONE = "succeeded failed failed_by_force lost cancelled"
+TERMINAL_REMAINS = (
+    "succeeded_process_remains failed_process_remains failed_by_force_process_remains lost_process_remains "
+    "cancelled_process_remains"
 )
 
 
@@ -116,6 +129,31 @@ def _held(kind: type[Command], sequence: int = 30, older: int = 0, **said: Any) 
     )
 
 
+def _suspect(stream_id: str) -> Callable[[Task | None], Command]:
+    return lambda _task: SuspectAttempt(
+        task_id=TASK_ID, actor="r", replica_id="replica-1", stream_id=stream_id, grace_s=2.0, lease_s=20.0
+    )
+
+
+def _sweep(replica_id: str) -> Callable[[Task | None], Command]:
+    return lambda _task: ExpireAttempt(task_id=TASK_ID, actor="scheduler", replica_id=replica_id)
+
+
+def _exited(last: str) -> dict[str, str]:
+    """What an exit answers; `last`: how a running last attempt ends by it."""
+    ended = {
+        "RETRYING EXITED": f"{RUNNING_FIRST} retrying_process_remains",
+        "LOST EXITED": "lost_process_remains",
+        "SUCCEEDED EXITED": "succeeded_process_remains",
+        "FAILED EXITED": "failed_process_remains failed_by_force_process_remains",
+        "CANCELLED EXITED": f"cancelled_process_remains {STOP_ASKED}",
+        "no-op": f"{BEFORE_NEXT_ATTEMPT} {TERMINAL_GONE}",
+        "TOKEN_LOST": NEVER_STARTED,
+    } | NOT_FOUND
+    ended[f"{last} EXITED"] += " running_last_attempt"
+    return ended
+
+
 def _made_before(task: Task | None) -> FixedFacts:
     return FixedFacts(made={"made-before": task} if task else {})
 
@@ -127,6 +165,15 @@ LOST_TOKEN = {"TOKEN_LOST": ANYTHING_EXISTING} | NOT_FOUND
 DOUBLE = {"no-op": f"{RUNNING} {STARTED_BEFORE}", "TOKEN_LOST": NEVER_STARTED} | NOT_FOUND
 HELD_ONLY = {"TOKEN_LOST": NOT_RUNNING} | NOT_FOUND
 NOTHING_TO_NOTE = {"no-op": ANYTHING_EXISTING} | NOT_FOUND
+ADVANCED = {
+    "RUNNING CANCEL_ADVANCED": STOP_ASKED,
+    "FAILED CANCEL_ADVANCED": "failed_by_force_process_remains failed_by_force",
+    "CANCELLED CANCEL_ADVANCED": "cancelled_process_remains cancelled",
+    "no-op": "running running_last_attempt running_unresponsive running_suspect running_suspect_over "
+    f"retrying_process_remains {BEFORE_NEXT_ATTEMPT} succeeded_process_remains succeeded failed_process_remains "
+    "failed lost_process_remains lost",
+    "TOKEN_LOST": NEVER_STARTED,
+} | NOT_FOUND
 STALE = {"STALE_DISPATCH": ANYTHING_EXISTING} | NOT_FOUND
 
 ROWS = [
@@ -218,39 +265,165 @@ ROWS = [
     Row(
         "heard just now",
         _held(HearAttempt, age_s=0.5),
-        {"hot": RUNNING, "no-op": STARTED_BEFORE, "TOKEN_LOST": NEVER_STARTED} | NOT_FOUND,
+        {
+            "hot": f"{LIVE} running_suspect running_suspect_over",
+            "RUNNING LIVENESS": "running_unresponsive",
+            "no-op": f"retrying_process_remains {BEFORE_NEXT_ATTEMPT} {ENDED_BY_OWN_WORD}",
+            # Whose attempt was ended by others does not know it yet, and learns it so.
+            "TOKEN_LOST": f"{NEVER_STARTED} {ENDED_BY_OTHERS}",
+        }
+        | NOT_FOUND,
     ),
-    Row("heard before the last time", _held(HearAttempt, age_s=1e6), DOUBLE),
+    Row(
+        "heard long ago",
+        _held(HearAttempt, age_s=1e6),
+        {
+            "RUNNING LIVENESS": LIVE,
+            "no-op": "running_unresponsive running_suspect running_suspect_over "
+            f"retrying_process_remains {BEFORE_NEXT_ATTEMPT} {ENDED_BY_OWN_WORD}",
+            "TOKEN_LOST": f"{NEVER_STARTED} {ENDED_BY_OTHERS}",
+        }
+        | NOT_FOUND,
+    ),
     Row("heard with a lost token", _held(HearAttempt, older=1, age_s=0.5), LOST_TOKEN),
     Row("finish with a result", _held(FinishAttempt, result="1"), {"SUCCEEDED FINISHED": RUNNING} | HELD_ONLY),
     Row(
         "finish with an error",
         _held(FinishAttempt, error=ERROR),
-        {"RETRYING FINISHED": "running", "FAILED FINISHED": "running_last_attempt"} | HELD_ONLY,
+        {
+            "RETRYING FINISHED": RUNNING_FIRST,
+            "FAILED FINISHED": "running_last_attempt",
+            "CANCELLED FINISHED": STOP_ASKED,
+        }
+        | HELD_ONLY,
     ),
     Row(
         "finish with an error that another attempt would meet too",
         _held(FinishAttempt, error=ERROR, final=True),
-        {"FAILED FINISHED": RUNNING} | HELD_ONLY,
+        {"FAILED FINISHED": f"{RUNNING_FIRST} running_last_attempt", "CANCELLED FINISHED": STOP_ASKED} | HELD_ONLY,
     ),
     Row("finish, seen before", _held(FinishAttempt, sequence=1, result="1"), DOUBLE),
     Row("finish with a lost token", _held(FinishAttempt, older=1, result="1"), LOST_TOKEN),
+    Row("exited", _held(AttemptExited), _exited("LOST")),
+    Row("exited, killed at its deadline", _held(AttemptExited, cause=ExitCause.TIMEOUT), _exited("FAILED")),
+    Row("exited, killed as it stalled", _held(AttemptExited, cause=ExitCause.STALLED), _exited("FAILED")),
     Row(
-        "exited",
-        _held(AttemptExited),
+        "exited, drained",
+        _held(AttemptExited, cause=ExitCause.DRAINED),
+        # A drained attempt does not count, so that there is always another.
+        _exited("RETRYING"),
+    ),
+    Row("exited with a lost token", _held(AttemptExited, older=1), LOST_TOKEN),
+    Row(
+        "cancel",
+        lambda _task: CancelTask(task_id=TASK_ID, actor="http"),
         {
-            "RETRYING EXITED": "running retrying_process_remains",
-            "LOST EXITED": "running_last_attempt lost_process_remains",
-            "SUCCEEDED EXITED": "succeeded_process_remains",
-            "FAILED EXITED": "failed_process_remains",
-            "CANCELLED EXITED": "cancelled_process_remains",
-            "no-op": "retrying retrying_not_due retrying_handed_out retrying_handed_out_long_ago queued_again "
-            f"{TERMINAL_GONE}",
-            "TOKEN_LOST": NEVER_STARTED,
+            "CANCELLED CANCEL_REQUESTED": f"{WAITING} {HANDED_OUT} {QUEUED}",
+            "RUNNING CANCEL_REQUESTED": f"{RUNNING_FIRST} running_last_attempt",
+            "no-op": STOP_ASKED,
+            "TASK_TERMINAL": TERMINAL,
         }
         | NOT_FOUND,
     ),
-    Row("exited with a lost token", _held(AttemptExited, older=1), LOST_TOKEN),
+    Row(
+        "cancel by force",
+        lambda _task: CancelTask(task_id=TASK_ID, actor="http", force=True),
+        {"FAILED CANCEL_REQUESTED": f"{WAITING} {HANDED_OUT} {QUEUED} {RUNNING}", "TASK_TERMINAL": TERMINAL}
+        | NOT_FOUND,
+    ),
+    Row("the task was told to stop", _held(AdvanceCancel), ADVANCED),
+    Row("the process was sent a signal", _held(AdvanceCancel, signalled=True), ADVANCED),
+    Row("a stop advances with a lost token", _held(AdvanceCancel, older=1), LOST_TOKEN),
+    Row(
+        "the stream broke",
+        _suspect("stream-1"),
+        {
+            "RUNNING SUSPECTED": f"{LIVE} running_unresponsive running_suspect_over",
+            "RETRYING SUSPECTED": "retrying_process_remains",
+            "SUCCEEDED SUSPECTED": "succeeded_process_remains",
+            "FAILED SUSPECTED": "failed_process_remains failed_by_force_process_remains",
+            "LOST SUSPECTED": "lost_process_remains",
+            "CANCELLED SUSPECTED": "cancelled_process_remains",
+            "no-op": f"{NEVER_STARTED} {BEFORE_NEXT_ATTEMPT} {TERMINAL_GONE} running_suspect",
+        }
+        | NOT_FOUND,
+    ),
+    Row("another stream broke", _suspect("stream-2"), NOTHING_TO_NOTE),
+    Row(
+        "resumed on another stream",
+        _held(ResumeAttempt, replica_id="replica-1", stream_id="stream-2"),
+        {"RUNNING RESUMED": RUNNING} | HELD_ONLY,
+    ),
+    Row(
+        "resumed on the same stream",
+        _held(ResumeAttempt, replica_id="replica-1", stream_id="stream-1"),
+        {
+            "RUNNING RESUMED": "running_suspect running_suspect_over",
+            "no-op": f"{LIVE} running_unresponsive",
+        }
+        | HELD_ONLY,
+    ),
+    Row(
+        "resumed on a replica without a lease",
+        _held(ResumeAttempt, replica_id="replica-2", stream_id="stream-2"),
+        {"HOLDER_DEAD": RUNNING} | HELD_ONLY,
+    ),
+    Row(
+        "resumed with a lost token",
+        _held(ResumeAttempt, older=1, replica_id="replica-1", stream_id="stream-2"),
+        LOST_TOKEN,
+    ),
+    Row(
+        "swept, its holder lives",
+        _sweep("replica-1"),
+        {
+            "RETRYING EXPIRED": "running_suspect_over",
+            "CANCELLED EXPIRED": "running_stop_overdue",
+            "LOST GIVEN_UP": "lost_process_remains",
+            "no-op": f"running running_last_attempt running_unresponsive running_suspect running_stop_asked "
+            f"{WAITING} {HANDED_OUT} {QUEUED} {ENDED_BEFORE_START} {TERMINAL_GONE} succeeded_process_remains "
+            "failed_process_remains failed_by_force_process_remains cancelled_process_remains",
+        }
+        | NOT_FOUND,
+    ),
+    Row(
+        "swept by another replica, its holder is gone",
+        _sweep("replica-3"),
+        {
+            "RETRYING EXPIRED": RUNNING_FIRST,
+            "LOST EXPIRED": "running_last_attempt",
+            "CANCELLED EXPIRED": STOP_ASKED,
+            "RETRYING GIVEN_UP": "retrying_process_remains",
+            "SUCCEEDED GIVEN_UP": "succeeded_process_remains",
+            "FAILED GIVEN_UP": "failed_process_remains failed_by_force_process_remains",
+            "LOST GIVEN_UP": "lost_process_remains",
+            "CANCELLED GIVEN_UP": "cancelled_process_remains",
+            "no-op": f"{NEVER_STARTED} {BEFORE_NEXT_ATTEMPT} {TERMINAL_GONE}",
+        }
+        | NOT_FOUND,
+        lambda _task: FixedFacts(replicas=frozenset({"replica-3"})),
+    ),
+    Row(
+        "swept while an outage is made up for",
+        _sweep("replica-3"),
+        NOTHING_TO_NOTE,
+        lambda _task: FixedFacts(replicas=frozenset({"replica-3"}), hold_until=NOW + timedelta(seconds=1)),
+    ),
+    Row(
+        "swept by a replica without a lease",
+        _sweep("replica-3"),
+        {"HOLDER_DEAD": ANYTHING_EXISTING} | NOT_FOUND,
+    ),
+    Row(
+        "the newest message is handed back",
+        lambda task: ReleaseDispatch(task_id=TASK_ID, actor="worker", dispatch=task.dispatch if task else 1),
+        {"PENDING RELEASED": f"{HANDED_OUT} {QUEUED}", "STALE_DISPATCH": f"{WAITING} {RUNNING} {TERMINAL}"} | NOT_FOUND,
+    ),
+    Row(
+        "an older message is handed back",
+        lambda task: ReleaseDispatch(task_id=TASK_ID, actor="worker", dispatch=task.dispatch - 1 if task else 1),
+        STALE,
+    ),
 ]
 
 
