@@ -53,6 +53,10 @@ class NothingFetchedError(RuntimeError):
     """There is nothing to work on: fetching was skipped and no earlier run has fetched anything."""
 
 
+class EveryDocumentFailedError(RuntimeError):
+    """Not one document came through: the cause is not in the documents (a full disk, a model that is away)."""
+
+
 def run(
     context: RunContext,
     payload: object,
@@ -64,8 +68,9 @@ def run(
 ) -> dict[str, Any]:
     """Make or renew the knowledge base; answers a summary that JSON can hold.
 
-    Raises PreferencesError, WorkspaceError, NothingFetchedError or GitError, and RunCancelledError when the context is
-    cancelled. The run may be repeated at any time, after any end: it does what is missing.
+    Raises PreferencesError, WorkspaceError, NothingFetchedError, EveryDocumentFailedError or GitError, and
+    RunCancelledError when the context is cancelled. The run may be repeated at any time, after any end: it does what is
+    missing.
     """
     started = clock()
     with contextlib.ExitStack() as held:
@@ -82,8 +87,8 @@ def run(
             pipeline = Pipeline(
                 context, preferences, environment, workspace, library or InstalledLibrary(), model or ExtractiveModel()
             )
-            pipeline.load()
-            context.progress(2, 2)
+            known = pipeline.load()
+            context.progress(2, 2, f"{page.plural(known, 'document')} known from earlier runs")
         summary = pipeline.run()
     summary["duration_seconds"] = round(clock() - started, 3)
     context.log.info(
@@ -127,9 +132,10 @@ class Pipeline:
             model=model,
         )
 
-    def load(self) -> None:
-        """Read the records of earlier runs."""
+    def load(self) -> int:
+        """Read the records of earlier runs; answers how many there are."""
         self._records.update(self._store.load(self._context.log))
+        return len(self._records)
 
     def run(self) -> dict[str, Any]:
         """The phases after `initialization`, in order; answers the summary, without its duration."""
@@ -173,8 +179,7 @@ class Pipeline:
         handle.skip(reason)
         return {"skipped": reason}
 
-    def _fetch(self, handle: PhaseHandle) -> dict[str, Any]:
-        del handle
+    def _fetch(self, _: PhaseHandle) -> dict[str, Any]:
         found: dict[str, Source] = {}
 
         def work(distribution: importlib.metadata.Distribution) -> bool:
@@ -196,8 +201,7 @@ class Pipeline:
         chosen = [found[name] for name in sorted(found) if not wanted or name in wanted]
         return chosen[: self._preferences.limit] if self._preferences.limit else chosen
 
-    def _process_content(self, handle: PhaseHandle) -> dict[str, Any]:
-        del handle
+    def _process_content(self, _: PhaseHandle) -> dict[str, Any]:
         results: dict[str, Any] = {}
         fetched = self._preferences.skip_reason("fetch") is None
         plan: list[tuple[str, Callable[[], StepCounts], str | None]] = [
@@ -218,6 +222,10 @@ class Pipeline:
                     inner.skip(skip_reason)
                     results[sub_phase] = {"skipped": skip_reason}
             self._context.progress(number, len(plan))
+        failures = self._steps.failures
+        if failures and not results["kb_item"]["done"] + results["kb_item"]["unchanged"]:
+            name, reason = next(iter(failures.items()))
+            raise EveryDocumentFailedError(f"all {page.plural(len(failures), 'document')} failed; {name}: {reason}")
         return results
 
     def _published(self) -> Shelf:
@@ -225,8 +233,7 @@ class Pipeline:
         every = Shelf(self._records.values())
         return Shelf(record for record in every.records if record.item_path == every.path(record))
 
-    def _synthesise(self, handle: PhaseHandle) -> dict[str, Any]:
-        del handle
+    def _synthesise(self, _: PhaseHandle) -> dict[str, Any]:
         shelf = self._published()
 
         def work(entry: tuple[Category, list[Record]]) -> bool:
@@ -240,13 +247,14 @@ class Pipeline:
         counts = self._steps.each("synthesis", held, lambda entry: entry[0].title, work)
         for category_id in BY_ID.keys() - {category.id for category, _ in held}:
             folder = self._workspace.root / category_id
+            if folder.is_symlink():
+                continue
             (folder / "README.md").unlink(missing_ok=True)
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         return counts.as_dict()
 
-    def _index(self, handle: PhaseHandle) -> dict[str, Any]:
-        del handle
+    def _index(self, _: PhaseHandle) -> dict[str, Any]:
         shelf = self._published()
 
         def indexed(number: int, record: Record) -> None:
@@ -268,18 +276,19 @@ class Pipeline:
             "unchanged": result.unchanged,
         }
 
-    def _write_readme(self, handle: PhaseHandle) -> dict[str, Any]:
-        del handle
+    def _write_readme(self, _: PhaseHandle) -> dict[str, Any]:
         shelf = self._published()
         pages = [("README.md", readme.render_readme), ("index.md", readme.render_index)]
-
-        def work(entry: tuple[str, Callable[[Shelf], str]]) -> bool:
-            name, render = entry
-            return files.write_text(
-                self._workspace.root / name, render(shelf), force=self._preferences.forced("readme")
-            )
-
-        return self._steps.each("readme", pages, lambda entry: entry[0], work).as_dict()
+        force = self._preferences.forced("readme")
+        counts = StepCounts()
+        # Not by `each`: these are no documents, and a knowledge base without its first page is a failed run.
+        for number, (name, render) in enumerate(pages, start=1):
+            if files.write_text(self._workspace.root / name, render(shelf), force=force):
+                counts.done += 1
+            else:
+                counts.unchanged += 1
+            self._context.progress(number, len(pages), str(counts))
+        return counts.as_dict()
 
     def _commit(self, handle: PhaseHandle) -> dict[str, Any]:
         git = find_git(self._environment)

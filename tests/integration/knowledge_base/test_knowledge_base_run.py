@@ -14,7 +14,7 @@ from tests.support.recording_context import RecordingContext
 from workers.knowledge_base import pipeline
 from workers.knowledge_base.language import ExtractiveModel
 from workers.knowledge_base.model import Analysis, Document
-from workers.knowledge_base.pipeline import PHASES, NothingFetchedError
+from workers.knowledge_base.pipeline import PHASES, EveryDocumentFailedError, NothingFetchedError
 from workers.knowledge_base.preferences import PreferencesError
 from workers.knowledge_base.sources import InstalledLibrary
 from workers.knowledge_base.steps import RunCancelledError
@@ -139,6 +139,23 @@ def test_an_item_that_fails_in_the_middle_leaves_the_others(tmp_path: Path) -> N
     assert (result["documents"], result["failures"]) == (2, {"bee": "llm: RuntimeError: the model is down"})
     assert (context.processed, context.failed) == (2, 1)
     assert run_sample(root, library=library)["documents"] == 3
+
+
+def test_a_run_in_which_every_document_fails_has_failed(tmp_path: Path) -> None:
+    class Away(ExtractiveModel):
+        name = "away"
+
+        def analyse(self, document: Document) -> Analysis:
+            raise ConnectionError(f"nobody answers for {document.name}")
+
+    context = RecordingContext()
+    library = library_of(tmp_path / "site", "ant", "bee")
+    payload = {"output_dir": str(tmp_path / "kb")}
+    with pytest.raises(
+        EveryDocumentFailedError, match="all 2 documents failed; ant: llm: ConnectionError: nobody answers"
+    ):
+        pipeline.run(context, payload, os.environ, library=library, model=Away())
+    assert context.states()["content_processing"] == "failed"
 
 
 def test_skipped_phases_say_why_and_leave_their_files_alone(tmp_path: Path) -> None:

@@ -92,3 +92,9 @@ def test_unknown_keys_are_ignored_but_told() -> None:
 def test_a_limit_that_is_no_count_is_refused(value: object) -> None:
     with pytest.raises(PreferencesError, match="limit"):
         parse_preferences({"limit": value})
+
+
+@pytest.mark.parametrize("value", ["", " ", "a\0b", 7, "~nobody-has-this-name/kb"])
+def test_an_output_folder_that_is_no_path_is_refused(value: object) -> None:
+    with pytest.raises(PreferencesError, match="output_dir: must be the path of a folder"):
+        parse_preferences({"output_dir": value})
