@@ -3,7 +3,10 @@
 import asyncio
 import re
 import socket
+from collections.abc import Mapping
 
+from grpc_health.v1 import health
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 from taskstate.channel import aio_channel
 
 from services.runtime.logs import configure_logging
@@ -14,14 +17,15 @@ from services.runtime.serving import (
     install_stop_event,
     new_grpc_server,
     run,
-    set_health,
 )
 from services.runtime.settings import load_settings
 from services.runtime.telemetry import configure_telemetry
 from services.scheduler.broker import Broker
 from services.scheduler.dispatcher import Dispatcher
-from services.scheduler.loop import Loop
+from services.scheduler.loop import BackgroundService, Loop
+from services.scheduler.maintenance import Maintenance
 from services.scheduler.settings import SchedulerSettings
+from services.scheduler.sweeper import Sweeper
 
 SERVICE = "scheduler"
 ACTOR_CHARACTERS_MAX = 128
@@ -32,37 +36,51 @@ IDLE_INTERVAL_S = 0.05
 async def serve(settings: SchedulerSettings) -> None:
     """Runs until SIGTERM or SIGINT."""
     stop = install_stop_event(asyncio.get_running_loop())
-    dispatcher_health = f"{SERVICE}.dispatcher"
     server = new_grpc_server()
-    health = await add_health_and_reflection(server, (dispatcher_health,))
+    names = ("dispatcher", "sweeper")
+    servicer = await add_health_and_reflection(server, [f"{SERVICE}.{name}" for name in names])
     port = bind(server, settings.bind_host, settings.scheduler_port)
     broker = Broker(settings.redis_url, settings.redis_timeout_seconds)
     async with aio_channel(settings.target) as channel:
+        maintenance = Maintenance(channel, actor(socket.gethostname()))
+        waits = dict.fromkeys(names, "first run")
 
-        async def on_change(waiting_for: str) -> None:
-            await set_health(health, (dispatcher_health,), serving=not waiting_for)
+        def loop(name: str, service: BackgroundService, interval_s: float) -> Loop:
+            async def on_change(waiting_for: str) -> None:
+                waits[name] = waiting_for
+                await set_background_health(servicer, waits)
 
-        dispatcher = Loop(
-            "dispatcher",
-            Dispatcher(
-                channel,
-                broker,
-                actor=actor(socket.gethostname()),
-                batch_max=settings.dispatch_batch,
-                wait_s=settings.dispatch_wait_seconds,
-            ),
-            interval_s=IDLE_INTERVAL_S,
-            stop_grace_s=settings.drain_grace_seconds,
-            on_change=on_change,
+            return Loop(
+                name,
+                service,
+                interval_s=interval_s,
+                stop_grace_s=settings.drain_grace_seconds,
+                on_change=on_change,
+            )
+
+        dispatcher = Dispatcher(
+            maintenance, broker, batch_max=settings.dispatch_batch, wait_s=settings.dispatch_wait_seconds
         )
+        loops = [
+            loop("dispatcher", dispatcher, IDLE_INTERVAL_S),
+            loop("sweeper", Sweeper(maintenance), settings.sweep_interval_seconds),
+        ]
         await server.start()
         announce_listening(port)
         try:
-            await dispatcher.run(stop)
+            await asyncio.gather(*(running.run(stop) for running in loops))
         finally:
-            await set_health(health, (dispatcher_health,), serving=False)
+            await set_background_health(servicer, dict.fromkeys(names, "stopping"))
             await server.stop(grace=0.5)
             await broker.close()
+
+
+async def set_background_health(servicer: health.aio.HealthServicer, waits: Mapping[str, str]) -> None:
+    """Each background service is healthy while it waits for nothing; the process is while all of them are."""
+    lacks = {f"{SERVICE}.{name}": waiting_for for name, waiting_for in waits.items()} | {"": "".join(waits.values())}
+    for name, waiting_for in lacks.items():
+        status = HealthCheckResponse.NOT_SERVING if waiting_for else HealthCheckResponse.SERVING
+        await servicer.set(name, status)
 
 
 def actor(host: str) -> str:

@@ -11,23 +11,15 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-import grpc
 from google.protobuf import duration_pb2
-from taskstate.errors import from_rpc_error
 from taskstate.v1 import maintenance_service_pb2 as pb
-from taskstate.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
 
 from services.scheduler.broker import Message
-from services.scheduler.loop import DependencyAwayError
+from services.scheduler.maintenance import Maintenance
 
 log = logging.getLogger(__name__)
-
-CALL_TIMEOUT_S: Final = 5.0
-"""For the answer itself, on top of the time a call is asked to wait."""
-
-_AWAY: Final = {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 T = TypeVar("T")
 
@@ -61,17 +53,12 @@ class MessageQueues(Protocol):
 class Dispatcher:
     """The background service that fills the queues.
 
-    ``batch_max`` messages at most in one run (1 to 100); TaskState holds an empty answer back for ``wait_s`` seconds;
-    ``actor`` is who did it, in the audit trail.
+    ``batch_max`` messages at most in one run (1 to 100); TaskState holds an empty answer back for ``wait_s`` seconds.
     """
 
-    def __init__(
-        self, channel: grpc.aio.Channel, queues: MessageQueues, *, actor: str, batch_max: int, wait_s: float
-    ) -> None:
-        # grpc's generated stub class is not generic over sync and asyncio; over an aio channel its calls are awaitable.
-        self._taskstate: Any = MaintenanceServiceStub(channel)  # type: ignore[no-untyped-call]
+    def __init__(self, maintenance: Maintenance, queues: MessageQueues, *, batch_max: int, wait_s: float) -> None:
+        self._maintenance = maintenance
         self._queues = queues
-        self._metadata = (("taskstate-actor", actor),)
         self._batch_max = batch_max
         self._wait_s = wait_s
         self._all_answer = False
@@ -99,7 +86,7 @@ class Dispatcher:
         # while an idle long poll would leave the process "not ready" for all its length.
         wait_s = self._wait_s if self._all_answer else 0.0
         request = pb.AcquireDispatchesRequest(max_dispatches=self._batch_max, wait_timeout=_duration(wait_s))
-        response = await self._call(self._taskstate.AcquireDispatches, request, wait_s + CALL_TIMEOUT_S)
+        response = await self._maintenance.call("AcquireDispatches", request, wait_s)
         return [Message(item.task_id, item.dispatch, item.queue) for item in response.dispatches]
 
     async def _hand_over(self, messages: Sequence[Message]) -> DispatchResult:
@@ -107,7 +94,7 @@ class Dispatcher:
         request = pb.ConfirmDispatchesRequest(
             dispatches=[pb.Dispatch(task_id=m.task_id, dispatch=m.dispatch, queue=m.queue) for m in messages]
         )
-        response = await self._call(self._taskstate.ConfirmDispatches, request, CALL_TIMEOUT_S)
+        response = await self._maintenance.call("ConfirmDispatches", request)
         outcomes = Counter(confirmation.outcome for confirmation in response.confirmations)
         return DispatchResult(
             acquired=len(messages),
@@ -117,15 +104,6 @@ class Dispatcher:
             stale=outcomes[pb.DISPATCH_OUTCOME_STALE],
             not_found=outcomes[pb.DISPATCH_OUTCOME_NOT_FOUND],
         )
-
-    async def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
-        try:
-            return await method(request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as rpc_error:
-            error = from_rpc_error(rpc_error)
-            if error.code in _AWAY:
-                raise DependencyAwayError("TaskState", str(error)) from rpc_error
-            raise error from rpc_error
 
 
 async def _undisturbed(work: Coroutine[Any, Any, T]) -> T:

@@ -33,6 +33,9 @@ class SchedulerSettings(ServiceSettings):
     dispatch_wait_seconds: float = Field(
         10.0, ge=0, le=30, allow_inf_nan=False, description="seconds TaskState may hold an empty answer back"
     )
+    sweep_interval_seconds: float = Field(
+        1.0, gt=0, le=60, allow_inf_nan=False, description="seconds between two sweeps of what is over"
+    )
     redis_timeout_seconds: float = Field(
         2.0, gt=0, le=60, allow_inf_nan=False, description="seconds Redis may take to answer"
     )

@@ -23,6 +23,8 @@ class FakeMaintenance(pb_grpc.MaintenanceServiceServicer):
     outcomes: dict[str, pb.DispatchOutcome] = field(default_factory=dict)
     acquire_failures: list[grpc.StatusCode] = field(default_factory=list)
     confirm_failures: list[grpc.StatusCode] = field(default_factory=list)
+    sweeps: list[pb.ApplySweepResponse] = field(default_factory=list)
+    sweeps_asked: int = 0
     acquire_requests: list[pb.AcquireDispatchesRequest] = field(default_factory=list)
     actors: set[str] = field(default_factory=set)
     waiting: int = 0
@@ -61,6 +63,10 @@ class FakeMaintenance(pb_grpc.MaintenanceServiceServicer):
         batch, self.due = self.due[: request.max_dispatches], self.due[request.max_dispatches :]
         self.leased.extend(batch)
         return pb.AcquireDispatchesResponse(dispatches=batch)
+
+    async def ApplySweep(self, request, context):  # noqa: N802 - the name is the API's.
+        self.sweeps_asked += 1
+        return self.sweeps.pop(0) if self.sweeps else pb.ApplySweepResponse()
 
     async def ConfirmDispatches(self, request, context):  # noqa: N802 - the name is the API's.
         if self.confirm_failures:

@@ -29,6 +29,10 @@ async def health(port, service=""):
         return (await health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)).status
 
 
+def said_by(background, events, key):
+    return [event[key] for event in events if event["background"] == background]
+
+
 async def is_ready(port):
     return await health(port) == health_pb2.HealthCheckResponse.SERVING
 
@@ -66,8 +70,9 @@ async def test_waits_for_taskstate_and_says_so_once(start_process, redis_url):
         await await_until(lambda: fake.confirmed)
         await await_until(lambda: is_ready(health_port))
         await asyncio.to_thread(process.stop, signal.SIGINT)
-    assert [event["waiting_for"] for event in process.events("waiting")] == ["TaskState"]
-    assert [event["waited_for"] for event in process.events("ready")] == ["TaskState"]
+    assert said_by("dispatcher", process.events("waiting"), "waiting_for") == ["TaskState"]
+    assert said_by("dispatcher", process.events("ready"), "waited_for") == ["TaskState"]
+    assert len(said_by("sweeper", process.events("waiting"), "waiting_for")) <= 1
 
 
 async def test_waits_for_redis_and_acquires_nothing_meanwhile(start_process):

@@ -12,6 +12,7 @@ from taskstate.v1.worker_service_pb2_grpc import WorkerServiceStub
 
 from services.scheduler.broker import Broker
 from services.scheduler.dispatcher import Dispatcher, DispatchResult
+from services.scheduler.maintenance import Maintenance
 
 TASKS = 200
 QUEUES = ("default", "agent", "processing", "chat")
@@ -64,7 +65,7 @@ async def test_each_message_is_enqueued_once_and_each_task_is_queued_once(start_
             channel = await stack.enter_async_context(aio_channel(target))
             broker = Broker(redis_url, timeout_s=5)
             stack.push_async_callback(broker.close)
-            dispatchers.append(Dispatcher(channel, broker, actor=name, batch_max=7, wait_s=0.2))
+            dispatchers.append(Dispatcher(Maintenance(channel, name), broker, batch_max=7, wait_s=0.2))
         await declare_type(channel)
         task_ids = await created(taskstate)
         runs = await run_all(dispatchers)

@@ -12,6 +12,7 @@ from taskstate.v1 import maintenance_service_pb2 as pb
 from services.scheduler.broker import Message
 from services.scheduler.dispatcher import Dispatcher, DispatchResult
 from services.scheduler.loop import DependencyAwayError
+from services.scheduler.maintenance import Maintenance
 from tests.support.fake_maintenance import FakeMaintenance, serving
 from tests.support.waiting import await_until
 
@@ -52,7 +53,7 @@ def queues():
 @pytest.fixture
 async def dispatcher(taskstate, queues):
     async with aio_channel(f"127.0.0.1:{taskstate.port}") as channel:
-        yield Dispatcher(channel, queues, actor="scheduler:test", batch_max=10, wait_s=20)
+        yield Dispatcher(Maintenance(channel, "scheduler:test"), queues, batch_max=10, wait_s=20)
 
 
 async def test_enqueues_in_order_and_confirms(dispatcher, taskstate, queues):
@@ -148,7 +149,7 @@ async def test_a_refusal_of_taskstate_is_a_fault_and_not_an_outage(dispatcher, t
 async def test_taskstate_away_is_named(queues):
     # Nothing listens on port 1; the channel's own retries are part of what is tested here.
     async with aio_channel("127.0.0.1:1") as channel:
-        dispatcher = Dispatcher(channel, queues, actor="scheduler:test", batch_max=10, wait_s=20)
+        dispatcher = Dispatcher(Maintenance(channel, "scheduler:test"), queues, batch_max=10, wait_s=20)
         with pytest.raises(DependencyAwayError, match="TaskState: UNAVAILABLE"):
             await dispatcher.run_once()
 
