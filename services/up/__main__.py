@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from services.runtime.settings import load_settings
 from services.up.data_folder import open_data_folder
@@ -36,14 +38,27 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="taskstate up", description="Run the whole stack on this machine.")
     parser.add_argument("--demo", action="store_true", help="run the knowledge-base job and show its progress")
     parser.add_argument("--once", action="store_true", help="with --demo: stop everything when the job has ended")
+    parser.add_argument(
+        "--preferences", type=_object, default={}, metavar="JSON", help='preferences of the job, as {"limit": 5}'
+    )
     parser.add_argument("--data-dir", type=Path, metavar="FOLDER", help="where all data is kept [.taskstate]")
     parser.add_argument("--json", action="store_true", help="say on one line of JSON what runs where")
     # For our Makefile alone: see make_watch.py.
     parser.add_argument("--stop-with-make", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(words)
-    if options.once and not options.demo:
-        parser.error("--once goes with --demo")
+    if (options.once or options.preferences) and not options.demo:
+        parser.error("--once and --preferences go with --demo")
     return options
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return value
 
 
 class StopRequest:
@@ -77,6 +92,7 @@ async def serve(settings: UpSettings, options: argparse.Namespace, screen: Scree
         stack = Stack(settings, folder, screen.notice)
         stop = StopRequest(stack.hurry)
         helpers = [asyncio.create_task(stop.follow_make())] if options.stop_with_make else []
+        await stack.prepare()
         screen.starting(folder.path, folder.servers)
         try:
             return await _run(stack, stop, options, screen)
@@ -97,7 +113,7 @@ async def _run(stack: Stack, stop: StopRequest, options: argparse.Namespace, scr
     if not options.demo:
         await stop.event.wait()
         return STOPPED
-    demo = Demo(stack, screen)
+    demo = Demo(stack, screen, options.preferences)
     ended = await _unless_stopped(stop, demo.run())
     if ended and not options.once:
         screen.say(f"Serving on [cyan]{stack.addresses.http}[/cyan] until Ctrl-C.")

@@ -30,15 +30,16 @@ _LEAVE_TIMEOUT_S = 5.0
 class Demo:
     """One run of the knowledge-base job. `succeeded` is known after `run()`."""
 
-    def __init__(self, stack: Stack, screen: Screen) -> None:
+    def __init__(self, stack: Stack, screen: Screen, preferences: dict[str, Any]) -> None:
         self._stack = stack
         self._screen = screen
+        self._preferences = preferences
         self._client = GatewayClient(stack.addresses.host, stack.addresses.http_port)
         self.succeeded = False
 
     async def run(self) -> None:
         """Create the task, show its progress to its end, and tell how it ended."""
-        task_id = await asyncio.to_thread(self._client.start_agent, {})
+        task_id = await asyncio.to_thread(self._client.start_agent, self._preferences)
         gateway = self._stack.addresses.http
         self._screen.say(f"[dim]POST {gateway}/api/v2/agent/start  ->  task {task_id}[/dim]")
         self._screen.hold_notices()

@@ -58,7 +58,7 @@ class Addresses:
 
 
 class Stack:
-    """Everything that `up` runs. `start()` once, then it keeps itself running until `stop()`."""
+    """Everything that `up` runs. `prepare()`, `start()`, then it keeps itself running until `stop()`."""
 
     def __init__(self, settings: UpSettings, folder: DataFolder, notice: Callable[[str, str], None]) -> None:
         """`notice(part, text)` is told about warnings, deaths and restarts of the parts."""
@@ -66,6 +66,7 @@ class Stack:
         self.folder = folder
         self._notice = notice
         self._parts: list[Part] = []
+        self._postgres_install = self._redis_program = Path()
         # What runs where, by part, for the summary.
         self.servers: dict[str, str] = {}
         self.hurry = asyncio.Event()
@@ -78,9 +79,16 @@ class Stack:
         """Queue specification of the supervisor."""
         return self._settings.queues
 
+    async def prepare(self) -> None:
+        """Look whether the ports are free and the servers' programs there. Starts nothing; raises CannotStartError."""
+        self._claim_ports()
+        if not self.database_url:
+            self._postgres_install = await asyncio.to_thread(postgres_install, self.folder)
+        if not self.redis_url:
+            self._redis_program = await asyncio.to_thread(redis_server, self.folder)
+
     async def start(self) -> None:
         """Start all parts, each when what it needs is ready. Raises CannotStartError; call `stop()` also then."""
-        self._claim_ports()
         servers = [] if self.database_url else [self._start_postgres()]
         servers += [] if self.redis_url else [self._start_redis()]
         await _together(*servers)
@@ -105,10 +113,8 @@ class Stack:
         self.addresses = Addresses(_reachable(settings.bind_host), grpc_port, http_port)
 
     async def _start_postgres(self) -> None:
-        install = await asyncio.to_thread(postgres_install, self.folder)
-
         def new_server() -> EmbeddedPostgres:
-            folder = self.folder
+            folder, install = self.folder, self._postgres_install
             return EmbeddedPostgres(install, folder.servers, folder.account, folder.password, free_port())
 
         # SIGINT is PostgreSQL's fast shutdown: it ends sessions and writes a checkpoint.
@@ -118,11 +124,11 @@ class Stack:
         self.database_url = server.url(DATABASE)
 
     async def _start_redis(self) -> None:
-        program = await asyncio.to_thread(redis_server, self.folder)
         home = self.folder.server_folder("redis")
 
         def new_server() -> EmbeddedRedis:
-            return EmbeddedRedis(program, home, self.folder.account, self.folder.password, free_port())
+            folder, program = self.folder, self._redis_program
+            return EmbeddedRedis(program, home, folder.account, folder.password, free_port())
 
         server = await self._start_server("redis", new_server, signal.SIGTERM)
         self.servers["redis"] = f"127.0.0.1:{server.port}"

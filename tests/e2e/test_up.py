@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Up:
     def __init__(self, *arguments: str, **settings: str) -> None:
         environment = {**os.environ, "TASKSTATE_GRPC_PORT": "0", "TASKSTATE_HTTP_PORT": "0", **settings}
         self.process = subprocess.Popen(
-            launch_command([sys.executable, "-m", "services.up", "--json", *arguments], None),
+            launch_command([sys.executable, "-m", "services.up", *arguments], None),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -50,6 +50,20 @@ class Up:
             text=True,
             process_group=0,
         )
+        self.lines: list[str] = []
+
+    def line_with(self, text: str) -> str:
+        """Read on to a line of its output that contains the text."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"ended without {text!r}: {self.lines} {self.process.communicate()[1]}")
+
+    def word_after(self, name: str, prefix: str) -> str:
+        """The first word that begins with the prefix, in the line of the summary about `name`."""
+        return next(word for word in self.line_with(f" {name} ").split() if word.startswith(prefix))
 
     def ready(self) -> dict[str, Any]:
         """Wait for the line that tells what runs where."""
@@ -86,14 +100,18 @@ def is_alive(pid: int) -> bool:
 
 
 def is_ready(gateway: str) -> bool:
-    connection = http.client.HTTPConnection(gateway.removeprefix("http://"), timeout=5)
     try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
+        get(gateway, "/readyz")
     except OSError:
         return False
-    finally:
-        connection.close()
+    return True
+
+
+def get(gateway: str, path: str) -> dict[str, Any]:
+    """A JSON answer of the gateway; OSError if it does not answer with 2xx."""
+    with urllib.request.urlopen(gateway + path, timeout=5) as response:
+        answer: dict[str, Any] = json.load(response)
+    return answer
 
 
 def command_line(pid: int) -> str:
@@ -103,37 +121,50 @@ def command_line(pid: int) -> str:
         return ""
 
 
-def test_the_stack_serves_heals_stops_and_starts_again_on_its_data(data_folder: Path) -> None:
-    up = Up("--data-dir", str(data_folder))
-    facts = up.ready()
-    assert is_ready(facts["gateway"])
-    assert sorted(log.stem for log in (data_folder / "logs").glob("*.log")) == [
-        "gateway", "migrate", "postgres", "redis", "scheduler", "taskstate", "workers",
-    ]  # fmt: skip
+def test_nothing_outlives_a_killed_up_and_the_data_is_there_for_the_demo(data_folder: Path) -> None:
+    killed = Up("--json", "--data-dir", str(data_folder))
+    killed.ready()
+    started = killed.descendants()
+    assert len(started) >= 8
+    killed.process.kill()
+    killed.process.communicate()
+    wait_until(lambda: not any(is_alive(pid) for pid in started), what="everything is gone")
 
-    second = Up("--data-dir", str(data_folder))
-    output, errors = second.process.communicate(timeout=60)
-    assert second.process.returncode == 4
-    assert output == ""
-    assert errors.count("\n") == 1
-    assert f"in use by another taskstate up (pid {up.process.pid})" in errors
-
-    gateway = next(pid for pid in up.descendants() if "-m services.gateway" in command_line(pid))
-    os.kill(gateway, signal.SIGKILL)
-    wait_until(lambda: not is_alive(gateway))
-    wait_until(lambda: is_ready(facts["gateway"]), timeout=30, what="the gateway runs again on its port")
+    up = Up("--demo", "--preferences", '{"limit": 3}', "--data-dir", str(data_folder))
+    gateway = up.word_after("gateway", "http://")
+    job = up.line_with("The job ")
+    assert "succeeded" in job, up.lines
+    up.line_with("Serving on")
+    assert (data_folder / "knowledge_base" / "README.md").is_file()
+    _assert_in_history(gateway)
+    _assert_refused_while_it_runs(up, data_folder)
+    _assert_gateway_comes_back(up, gateway)
 
     started = up.descendants()
     assert up.end(signal.SIGTERM) == 0
     assert [command_line(pid) for pid in started if is_alive(pid)] == []
 
-    again = Up("--data-dir", str(data_folder))
-    again.ready()
-    started = again.descendants()
-    assert len(started) >= 8
-    again.process.kill()
-    again.process.communicate()
-    wait_until(lambda: not any(is_alive(pid) for pid in started), what="nothing outlives a killed up")
+
+def _assert_in_history(gateway: str) -> None:
+    (job,) = get(gateway, "/api/v2/jobs/history")["jobs"]
+    assert job["task"]["state"] == "succeeded"
+    assert job["task"]["worker"]["pid"] > 0
+    assert job["task"]["items_processed"] == 3
+    assert job["user_preferences"] == {"limit": 3}
+    assert job["phase_results"]
+
+
+def _assert_refused_while_it_runs(up: Up, data_folder: Path) -> None:
+    code, line = refused("--data-dir", str(data_folder))
+    assert code == 4
+    assert f"in use by another taskstate up (pid {up.process.pid})" in line
+
+
+def _assert_gateway_comes_back(up: Up, gateway: str) -> None:
+    pid = next(pid for pid in up.descendants() if "-m services.gateway" in command_line(pid))
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid))
+    wait_until(lambda: is_ready(gateway), timeout=30, what="the gateway runs again on its port")
 
 
 def refused(*arguments: str, **settings: str) -> tuple[int, str]:
