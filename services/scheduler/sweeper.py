@@ -6,13 +6,10 @@ because time passing is no event that TaskState would see by itself.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
 from taskstate.v1 import maintenance_service_pb2 as pb
-from taskstate.v1.maintenance_service_pb2_grpc import MaintenanceServiceStub
 
-from services.scheduler.call import call
+from services.scheduler.maintenance import Maintenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,23 +24,16 @@ class SweepResult:
     given_up: int = 0
     spared: int = 0
 
-    @property
-    def found_work(self) -> bool:
-        """Whether to sweep again at once: a run ends at most 200 tasks. The spared are no work, or they would spin us."""
-        return any((self.lost, self.retrying, self.cancelled, self.given_up))
-
 
 class Sweeper:
-    """The background service that asks for sweeps; ``actor`` is who did it, in the audit trail."""
+    """The background service that asks for sweeps."""
 
-    def __init__(self, channel: grpc.aio.Channel, *, actor: str) -> None:
-        # grpc's generated stub class is not generic over sync and asyncio; over an aio channel its calls are awaitable.
-        self._taskstate: Any = MaintenanceServiceStub(channel)  # type: ignore[no-untyped-call]
-        self._actor = actor
+    def __init__(self, maintenance: Maintenance) -> None:
+        self._maintenance = maintenance
 
     async def run_once(self) -> SweepResult:
         """Ends what is over now, at most 200 tasks. Safe to cancel. Raises DependencyAwayError for TaskState."""
-        answer = await call(self._taskstate.ApplySweep, pb.ApplySweepRequest(), actor=self._actor)
+        answer = await self._maintenance.call("ApplySweep", pb.ApplySweepRequest())
         return SweepResult(
             lost=answer.lost_count,
             retrying=answer.retrying_count,
