@@ -50,20 +50,26 @@ ranked as (
 queued as (
     select ranked.*, row_number() over (partition by namespace, queue order by priority desc, create_revision) as place
     from ranked where wanted_slot is null or slot_rank <= slots_free
+),
+found as (
+    select task_id, 'go' as verdict, priority, create_revision from due where again and known and not process_remains
+    union all
+    select q.task_id, 'go', q.priority, q.create_revision
+    from queued q left join unstarted u on u.namespace = q.namespace and u.queue = q.queue
+    where q.place <= :window - coalesce(u.messages, 0)
+    union all
+    select task_id, 'SLOT', priority, create_revision from ranked
+    where wanted_slot is not null and slot_rank > slots_free and wait_reason <> 'SLOT'
+    union all
+    select task_id, 'NO_WORKER', priority, create_revision from due
+    where not known and not process_remains and wait_reason <> 'NO_WORKER'
+),
+-- Those that can go and those of which something is to be noted have a limit each: neither takes the other's places.
+placed as (
+    select found.*, row_number() over (partition by verdict = 'go' order by priority desc, create_revision) as place
+    from found
 )
-select task_id, 'go' as verdict, priority, create_revision from due where again and known and not process_remains
-union all
-select q.task_id, 'go', q.priority, q.create_revision
-from queued q left join unstarted u on u.namespace = q.namespace and u.queue = q.queue
-where q.place <= :window - coalesce(u.messages, 0)
-union all
-select task_id, 'SLOT', priority, create_revision from ranked
-where wanted_slot is not null and slot_rank > slots_free and wait_reason <> 'SLOT'
-union all
-select task_id, 'NO_WORKER', priority, create_revision from due
-where not known and not process_remains and wait_reason <> 'NO_WORKER'
-order by priority desc, create_revision
-limit :limit
+select task_id, verdict from placed where place <= :limit order by priority desc, create_revision
 """)
 _NEXT_DUE = text("""
 select extract(epoch from min(due_time) - clock_timestamp()) as due_s
@@ -85,7 +91,7 @@ def plan_dispatches(
 ) -> DispatchPlan:
     """Propose at most `limit` hand-outs, by priority and age."""
     parameters: dict[str, Any] = {
-        "limit": limit * 2,
+        "limit": limit,
         "window": window,
         "default_limit": default_limit,
         "limits": rows.to_json([{"group": group, "slots": slots} for group, slots in group_limits.items()]),
@@ -93,7 +99,7 @@ def plan_dispatches(
     found = connection.execute(_PLAN, parameters).all()
     next_due_s = connection.execute(_NEXT_DUE).scalar_one()
     return DispatchPlan(
-        hand_out=[row.task_id for row in found if row.verdict == "go"][:limit],
+        hand_out=[row.task_id for row in found if row.verdict == "go"],
         waits=[(row.task_id, WaitReason(row.verdict)) for row in found if row.verdict != "go"],
         next_due_s=None if next_due_s is None else float(next_due_s),
     )
