@@ -61,7 +61,7 @@ async def test_waits_for_taskstate_and_says_so_once(start_process, redis_url):
     port = free_port()
     target = f"127.0.0.1:{port}"
     process, health_port = await started(start_process, TASKSTATE_TARGET=target, TASKSTATE_REDIS_URL=redis_url)
-    await await_until(lambda: process.events("waiting"))
+    await await_until(lambda: said_by("dispatcher", process.events("waiting"), "waiting_for"))
     assert not await is_ready(health_port)
     assert await health(health_port, "live") == health_pb2.HealthCheckResponse.SERVING
     fake = FakeMaintenance()
