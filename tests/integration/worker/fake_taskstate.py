@@ -67,6 +67,8 @@ class FakeStream:
     broken: asyncio.Event = field(default_factory=asyncio.Event)
     good_bye: str | None = None
     heartbeats: list[api.Heartbeat] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
+    has_said: bool = False
 
     def say(self, message: api.ServerMessage) -> None:
         self.answers.put_nowait(api.SessionResponse(messages=[message]))
@@ -168,8 +170,13 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         key = (stream.hello.worker.boot_id, message.sequence)
         is_double = key in self._seen
         self.doubles += is_double
+        stream.has_said = stream.has_said or kind != "resume"
         if kind == "heartbeat":
             stream.heartbeats.append(message.heartbeat)
+        elif kind == "resume":
+            stream.resumed.append(message.resume.task_id)
+            # The attempt must be this stream's before anything more is said about it.
+            assert not stream.has_said
         elif kind == "good_bye":
             stream.good_bye = message.good_bye.message
         elif kind in self.mute:

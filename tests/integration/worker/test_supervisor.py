@@ -132,6 +132,7 @@ async def test_nothing_is_lost_when_the_session_breaks(stage: Stage) -> None:
     sequences = [message.sequence for message in task.said]
     assert sequences == sorted(set(sequences))
     assert stage.fake.live[-1].hello.worker.boot_id == first.worker.boot_id
+    assert [stream.resumed for stream in stage.fake.streams] == [[], [task.task_id], [task.task_id]]
 
 
 async def test_unanswered_messages_are_said_again_with_their_numbers(stage: Stage) -> None:

@@ -189,6 +189,14 @@ class HorseTable:
                 heartbeat.claims.add(task_id=claim.task_id, dispatch=claim.dispatch)
         return heartbeat
 
+    def held(self) -> list[worker_service_pb2.ResumeAttempt]:
+        """Every attempt whose process has not gone, to be moved to a new stream."""
+        return [
+            worker_service_pb2.ResumeAttempt(task_id=horse.claim.task_id, fencing_token=horse.fencing_token)
+            for horse in self.horses()
+            if horse.fencing_token and not horse.fenced
+        ]
+
     # --- What the supervisor does with them.
 
     def horses(self) -> list[Horse]:

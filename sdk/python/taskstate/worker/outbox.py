@@ -12,9 +12,12 @@ A pure structure: no clock, no stream. The session takes from it what may be sen
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskstate.v1 import task_pb2, worker_service_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AttemptKey = tuple[str, int]
 """Task id and fencing token."""
@@ -70,6 +73,7 @@ class Outbox:
         self._finish_bytes = 0
         self._log_bytes = 0
         self._heartbeat: worker_service_pb2.Heartbeat | None = None
+        self._resumes: list[worker_service_pb2.ResumeAttempt] = []
 
     # --- What is to be said.
 
@@ -143,6 +147,7 @@ class Outbox:
         """Whether ``take`` would answer something, the window apart."""
         return (
             self._heartbeat is not None
+            or bool(self._resumes)
             or any(not kept.request for kept in self._kept.values())
             or any(attempt.progress for attempt in self._attempts.values())
         )
@@ -158,8 +163,12 @@ class Outbox:
             return []
         for key, attempt in self._attempts.items():
             self._number_progress(key, attempt)
-        messages: list[worker_service_pb2.WorkerMessage] = []
-        size = 0
+        # Not kept: a stream that breaks before their answer is followed by one on which they are said anew.
+        messages = [
+            worker_service_pb2.WorkerMessage(sequence=self.next_sequence(), resume=resume) for resume in self._resumes
+        ]
+        self._resumes = []
+        resumes, size = len(messages), 0
         all_of_them = True
         for kept in self._kept.values():
             if kept.request:
@@ -170,9 +179,9 @@ class Outbox:
                 break
             kept.request, kept.was_sent = self._requests + 1, True
             messages.append(kept.message)
-        if messages:
+        if len(messages) > resumes:
             self._requests += 1
-            self._open_requests[self._requests] = len(messages)
+            self._open_requests[self._requests] = len(messages) - resumes
         if self._heartbeat is not None and all_of_them:
             # Behind all that is kept, so that a resumed attempt's words come in their order.
             messages.append(worker_service_pb2.WorkerMessage(sequence=self.next_sequence(), heartbeat=self._heartbeat))
@@ -191,8 +200,9 @@ class Outbox:
         self._forget(sequence, kept)
         return True
 
-    def resend(self) -> None:
-        """A new stream begins: everything unanswered is to be said again."""
+    def resend(self, held: Sequence[worker_service_pb2.ResumeAttempt] = ()) -> None:
+        """A new stream begins: the attempts in ``held`` move to it, then everything unanswered is said again."""
+        self._resumes = list(held)
         for kept in self._kept.values():
             kept.request = 0
         self._open_requests.clear()

@@ -1,8 +1,8 @@
 """The gRPC side: one stream to one TaskState replica at a time, for the supervisor's whole life.
 
-A stream begins with a hello and counts once it is welcomed. What was not answered on the last stream is said again, in
-order, with the old numbers; TaskState drops what it knows. When the stream breaks, the session opens another after a
-short wait that grows, from 0.1 s to 1 s.
+A stream begins with a hello and counts once it is welcomed. The attempts that run are moved to it first; then what was not
+answered on the last stream is said again, in order, with the old numbers; TaskState drops what it knows. When the stream
+ends or breaks, the session opens another after a short wait that grows, from 0.1 s to 1 s.
 """
 
 from __future__ import annotations
@@ -64,6 +64,9 @@ class SessionListener(Protocol):
 
     def heartbeat(self) -> worker_service_pb2.Heartbeat:
         """What the supervisor knows of its attempts now."""
+
+    def held(self) -> list[worker_service_pb2.ResumeAttempt]:
+        """The attempts that a new stream carries from here on."""
 
 
 class Session:
@@ -133,7 +136,7 @@ class Session:
         """One stream, from hello to its end. Returns when the replica drains it or we close; raises when it breaks."""
         try:
             interval_s = await self._hello(stream)
-            self._outbox.resend()
+            self._outbox.resend(self._listener.held())
             self._outbox.heartbeat(self._listener.heartbeat())
             self.is_up = True
             self._listener.session_up()

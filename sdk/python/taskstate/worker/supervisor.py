@@ -172,6 +172,10 @@ class Supervisor:
         """What is known of the attempts."""
         return self._table.heartbeat()
 
+    def held(self) -> list[worker_service_pb2.ResumeAttempt]:
+        """The attempts whose processes have not gone."""
+        return self._table.held()
+
     @property
     def _is_in_session(self) -> bool:
         return self._session is not None and self._session.is_up
