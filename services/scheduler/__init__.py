@@ -12,6 +12,7 @@ Tests call ``run_once`` and never wait for a timer.
 Background services so far:
 
 - ``dispatcher``: takes due tasks from TaskState and puts their messages into the RQ queues (``broker``), then confirms.
+- ``sweeper``: has TaskState end what is over, every second.
 
 The process serves ``grpc.health.v1`` on its own port: "" and "scheduler.<service>" say whether the services have what
 they need; "live" says only that the process runs, for a probe that restarts it.

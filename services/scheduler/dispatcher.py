@@ -39,6 +39,11 @@ class DispatchResult:
     stale: int = 0
     not_found: int = 0
 
+    @property
+    def found_work(self) -> bool:
+        """Whether to look for more at once."""
+        return self.acquired > 0
+
 
 class MessageQueues(Protocol):
     """What the dispatcher needs of the broker; both raise DependencyAwayError when it does not answer."""

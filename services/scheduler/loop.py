@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from random import SystemRandom
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from opentelemetry import trace
 
@@ -31,11 +31,19 @@ class DependencyAwayError(Exception):
         self.detail = detail
 
 
+class RunResult(Protocol):
+    """What one run did: a dataclass of counts, all zero if there was nothing to do."""
+
+    @property
+    def found_work(self) -> bool:
+        """Whether there may be more of it, so that the next run should follow at once."""
+
+
 class BackgroundService(Protocol):
     """What the loop runs: one bounded piece of work at a time."""
 
-    async def run_once(self) -> "DataclassInstance":
-        """Does what is due and answers a dataclass of counts, all zero if there was nothing to do.
+    async def run_once(self) -> RunResult:
+        """Does what is due.
 
         May be cancelled at any await that loses nothing; what must not be torn apart it finishes first. Raises
         DependencyAwayError when something it needs does not answer.
@@ -103,7 +111,7 @@ class Loop:
         began_s = time.monotonic()
         with tracer.start_as_current_span(f"{self.name}.run_once"):
             try:
-                counts = asdict(await self._service.run_once())
+                result = await self._service.run_once()
             except DependencyAwayError as away:
                 await self._wait_for(away.dependency, away.detail)
                 return self._pause_after_failure_s()
@@ -114,11 +122,11 @@ class Loop:
                 await self._set_waiting_for("recovery")
                 return self._pause_after_failure_s()
             await self._has_all()
-            if not any(counts.values()):
-                return max(0.0, began_s + self._interval_s - time.monotonic())
-            text = ", ".join(f"{count} {key}" for key, count in counts.items() if count)
-            log.info("%s: %s", self.name, text, extra={"event": self.name, **counts})
-            return 0.0
+            counts = asdict(cast("DataclassInstance", result))
+            if any(counts.values()):
+                text = ", ".join(f"{count} {key}" for key, count in counts.items() if count)
+                log.info("%s: %s", self.name, text, extra={"event": self.name, **counts})
+            return 0.0 if result.found_work else max(0.0, began_s + self._interval_s - time.monotonic())
 
     async def _end(self, run: "asyncio.Task[float]") -> None:
         run.cancel()

@@ -24,6 +24,11 @@ class SweepResult:
     given_up: int = 0
     spared: int = 0
 
+    @property
+    def found_work(self) -> bool:
+        """Whether to sweep again at once: a run ends at most 200 tasks. The spared are no work, or they would spin us."""
+        return any((self.lost, self.retrying, self.cancelled, self.given_up))
+
 
 class Sweeper:
     """The background service that asks for sweeps."""

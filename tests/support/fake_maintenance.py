@@ -24,6 +24,7 @@ class FakeMaintenance(pb_grpc.MaintenanceServiceServicer):
     acquire_failures: list[grpc.StatusCode] = field(default_factory=list)
     confirm_failures: list[grpc.StatusCode] = field(default_factory=list)
     sweeps: list[pb.ApplySweepResponse] = field(default_factory=list)
+    sweep_failures: list[grpc.StatusCode] = field(default_factory=list)
     sweeps_asked: int = 0
     acquire_requests: list[pb.AcquireDispatchesRequest] = field(default_factory=list)
     actors: set[str] = field(default_factory=set)
@@ -66,6 +67,9 @@ class FakeMaintenance(pb_grpc.MaintenanceServiceServicer):
 
     async def ApplySweep(self, request, context):  # noqa: N802 - the name is the API's.
         self.sweeps_asked += 1
+        self.actors.update(value for key, value in context.invocation_metadata() if key == "taskstate-actor")
+        if self.sweep_failures:
+            await context.abort(self.sweep_failures.pop(0), "scripted")
         return self.sweeps.pop(0) if self.sweeps else pb.ApplySweepResponse()
 
     async def ConfirmDispatches(self, request, context):  # noqa: N802 - the name is the API's.

@@ -32,6 +32,8 @@ _IDEMPOTENT: Final = (
     (_TASK_SERVICE, "ListTaskLogs"),
     (_MAINTENANCE_SERVICE, "AcquireDispatches"),
     (_MAINTENANCE_SERVICE, "ConfirmDispatches"),
+    (_MAINTENANCE_SERVICE, "PlanSweep"),
+    (_MAINTENANCE_SERVICE, "ApplySweep"),
 )
 _IDEMPOTENT_WITH_REQUEST_ID: Final = ((_TASK_SERVICE, "CreateTask"),)
 """A create that was committed and not answered makes a second task when it is repeated without a request_id."""

@@ -18,6 +18,10 @@ class Counts:
     done: int = 0
     failed: int = 0
 
+    @property
+    def found_work(self) -> bool:
+        return self.done > 0
+
 
 class Scripted:
     """Runs the given steps one after the other, then sets `stop` and answers nothing to do."""
@@ -162,6 +166,16 @@ async def test_stop_ends_a_pause():
     service.stop.set()
     await asyncio.wait_for(running, 1)
     assert service.runs == 1
+
+
+async def test_work_is_followed_at_once_and_anything_else_at_the_interval():
+    service = Scripted(*[answers(Counts(done=1))] * 3, answers(Counts(failed=1)))
+    loop = Loop("sample", service, interval_s=3600, stop_grace_s=1)
+    running = asyncio.create_task(loop.run(service.stop))
+    await await_until(lambda: service.runs == 4)
+    service.stop.set()
+    await asyncio.wait_for(running, 1)
+    assert service.runs == 4
 
 
 @given(failures=st.integers(min_value=1, max_value=10**9), share=st.floats(min_value=0, max_value=1, exclude_max=True))

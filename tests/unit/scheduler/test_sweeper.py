@@ -6,13 +6,14 @@ from taskstate.channel import aio_channel
 from taskstate.v1 import maintenance_service_pb2 as pb
 
 from services.scheduler.loop import DependencyAwayError
+from services.scheduler.maintenance import Maintenance
 from services.scheduler.sweeper import Sweeper, SweepResult
 from tests.support.fake_maintenance import FakeMaintenance, serving
 
 
 async def sweep(fake: FakeMaintenance) -> SweepResult:
     async with serving(fake) as port, aio_channel(f"127.0.0.1:{port}") as channel:
-        return await Sweeper(channel, actor="scheduler:test").run_once()
+        return await Sweeper(Maintenance(channel, "scheduler:test")).run_once()
 
 
 async def test_answers_what_was_done_and_signs_for_it():
@@ -36,7 +37,7 @@ async def test_the_spared_are_no_reason_to_sweep_again_at_once():
 async def test_a_short_unavailability_is_ridden_over():
     fake = FakeMaintenance(sweep_failures=[grpc.StatusCode.UNAVAILABLE], sweeps=[pb.ApplySweepResponse(lost_count=1)])
     assert (await sweep(fake)).lost == 1
-    assert fake.sweep_count == 2
+    assert fake.sweeps_asked == 2
 
 
 async def test_taskstate_away_is_named():
