@@ -2,7 +2,8 @@
 
 Where a task has phases, its progress is made of them: finished top-level phases out of all of them, and as percent the
 mean of their shares, a phase with sub-phases having the mean of theirs. Without phases it is the count the task reported.
-`done` never falls within an attempt; percent may, when a total grows.
+Whichever came first in an attempt stays its measure, as two counts of different things cannot follow each other: `done`
+never falls within an attempt; percent may, when a total grows.
 """
 
 from __future__ import annotations
@@ -42,10 +43,15 @@ def progress_of(task: Task) -> TaskProgress:
     return replace(progress, percent=100.0) if task.state is TaskState.SUCCEEDED else progress
 
 
+def counts_phases(task: Task) -> bool:
+    """Whether top-level phases are its measure: from the first one on, unless it had counted for itself before."""
+    return task.done == 0 and any("." not in phase.id for phase in task.phases)
+
+
 def _counted(task: Task) -> TaskProgress:
-    top = [phase for phase in task.phases if "." not in phase.id]
-    if not top:
+    if not counts_phases(task):
         return TaskProgress(task.done, task.total, _percent(_ratio(task.done, task.total, default=None)))
+    top = [phase for phase in task.phases if "." not in phase.id]
     done = sum(1 for phase in top if phase.state in _FINISHED)
     share = sum(_share(phase, task.phases) for phase in top) / len(top)
     return TaskProgress(float(done), float(len(top)), _percent(share))

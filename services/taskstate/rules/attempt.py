@@ -87,7 +87,7 @@ def report_progress(task: Task, _facts: Facts, command: ReportProgress, now: dat
         fields["items_failed"] = max(task.items_failed, command.items_failed)
     if command.phase_id:
         fields["phases"] = progress.report(task.phases, command.phase_id, command.done, command.total, command.message)
-    else:
+    elif not progress.counts_phases(task):
         if command.done is not None:
             fields["done"] = max(task.done, command.done)
         if command.total is not None:

@@ -50,7 +50,9 @@ def cancel(task: Task, _facts: Facts, command: CancelTask, now: datetime, _revis
             return NO_CHANGE
         asked = Cancel(force=False, request_time=now, deadline_time=now + CANCEL_GRACE)
         return Change({"cancel": asked}, EventKind.CANCEL_REQUESTED)
-    return Change(_ended_waiting(task, now, TaskState.CANCELLED, force=False), EventKind.CANCEL_REQUESTED)
+    # The reason is that of the new state: why an earlier attempt failed is no reason for the stop.
+    fields = _ended_waiting(task, now, TaskState.CANCELLED, force=False) | {"reason": Reason.NONE}
+    return Change(fields, EventKind.CANCEL_REQUESTED)
 
 
 def advance(task: Task, _facts: Facts, command: AdvanceCancel, now: datetime, _revision: int) -> Ruling:
