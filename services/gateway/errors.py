@@ -127,7 +127,7 @@ def upstream_answer(error: TaskStateError) -> JsonAnswer:
     elif not reason and code == "DEADLINE_EXCEEDED":
         reason, message = GatewayReason.TASKSTATE_TIMEOUT, "TaskState did not answer in time."
     # TaskState knows the fields by their protocol names, which are the same here but for the one renamed below.
-    fields = [(_http_field(field), description) for field, description in error.violations]
+    fields = [(_http_field(field), description) for field, description in error.violations if status != 500]
     headers = {"Retry-After": _RETRY_AFTER_SECONDS} if status in (429, 503) else {}
     return JsonAnswer(error_body(code, reason, message, fields), status_code=status, headers=headers)
 
