@@ -50,7 +50,8 @@ def test_the_picture_has_what_the_design_draws():
     assert lines[3].endswith("1,204 of 1,980")
     assert "━" in lines[3]
     assert lines[4].split() == ["✓", "cache", "▷", "media", "61", "%"]
-    assert lines[5].strip() == "media: figure-12.png"
+    assert lines[5].split()[0] == "media"
+    assert lines[5].endswith("61 of 100  figure-12.png")
     assert lines[6].strip() == "· synthesis · git sync"
     assert lines[7].strip() == "1,204 items, 3 failed"
     assert lines[8].startswith("heard 0.8 s ago · live · rev 0")

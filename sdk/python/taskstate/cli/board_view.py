@@ -25,6 +25,10 @@ _BAR_WIDTH: Final = 10
 _LABEL_WIDTH_MAX: Final = 36
 _WORKER_WIDTH_MAX: Final = 20
 _WIDE: Final = 110
+_COUNTED: Final = (
+    pb.TASK_STATE_RUNNING, pb.TASK_STATE_QUEUED, pb.TASK_STATE_PENDING, pb.TASK_STATE_RETRYING,
+    pb.TASK_STATE_SUCCEEDED, pb.TASK_STATE_FAILED, pb.TASK_STATE_CANCELLED, pb.TASK_STATE_LOST,
+)  # fmt: skip
 _OVERHEAD_LINES: Final = 9
 _ROWS_MIN: Final = 4
 _NOTHING: Final = "Nothing is running or waiting. Start a task: taskstate run canary"
@@ -108,7 +112,8 @@ class BoardView:
 
 def _counts(content: BoardContent) -> Text:
     line = Text(no_wrap=True, overflow="ellipsis")
-    for state, look in words.STATES.items():
+    for state in _COUNTED:
+        look = words.STATES[state]
         if content.counts[state]:
             line.append(f"{look.icon} {text.count(content.counts[state])} {look.word}   ", look.style)
     if content.is_full:

@@ -159,7 +159,7 @@ def _phase_rows(task: pb.Task, now: float, width: int) -> list[RenderableType]:
     for phase, line in zip(begun, lines, strict=True):
         rows.append(line)
         if phase.state in (pb.PHASE_STATE_RUNNING, pb.PHASE_STATE_FAILED):
-            rows.extend(_inside(task, phase))
+            rows.extend(_inside(task, phase, width))
     waiting = [_phase_name(phase) for phase in _top_level(task) if phase.state == pb.PHASE_STATE_PENDING]
     if waiting:
         rows.append(_line("  · " + " · ".join(waiting), "bright_black"))
@@ -193,7 +193,7 @@ def _bar_and_quantity(done: float, total: float | None, width: int) -> Text:
     return Text.assemble(bar(done / total, _BAR_WIDTH if width >= _WIDE else _BAR_WIDTH_NARROW), GAP, quantity)
 
 
-def _inside(task: pb.Task, phase: pb.Phase) -> list[RenderableType]:
+def _inside(task: pb.Task, phase: pb.Phase, width: int) -> list[RenderableType]:
     """The second row of a phase: its sub-phases, and what it says."""
     rows: list[RenderableType] = []
     children = [child for child in task.phases if child.id.startswith(f"{phase.id}.")]
@@ -204,9 +204,17 @@ def _inside(task: pb.Task, phase: pb.Phase) -> list[RenderableType]:
             share = f" {text.percent(100 * child.done / child.total)}" if _is_measured(child) else ""
             line.append(f"{look.icon} {_phase_name(child)}{share}   ", look.style)
         rows.append(line)
-    speaker = next((child for child in children if child.id == task.phase), phase)
-    if speaker.message:
+    speaker = next((child for child in children if child.id == task.phase), None)
+    if speaker is not None and _is_measured(speaker):
+        measured = _bar_and_quantity(speaker.done, speaker.total, width)
+        message = text.escape(speaker.message)
+        line = Text.assemble(f"      {_phase_name(speaker)}", GAP, measured, GAP, (message, "bright_black"))
+        line.no_wrap, line.overflow = True, "ellipsis"
+        rows.append(line)
+    elif speaker is not None and speaker.message:
         rows.append(_line(f"      {_phase_name(speaker)}: {text.escape(speaker.message)}"))
+    elif speaker is None and phase.message and phase.state == pb.PHASE_STATE_RUNNING:
+        rows.append(_line(f"      {text.escape(phase.message)}"))
     return rows
 
 

@@ -177,7 +177,7 @@ def _print_table(console: Console, columns: list[str], tasks: Sequence[Task]) ->
     right = {columns.index(column) for column in _NUMBERS.intersection(columns)}
     for line in aligned(rows, right=right, width_max={1: _TASK_WIDTH_MAX, 2: _TYPE_WIDTH_MAX}):
         if live:
-            console.print(line)
+            console.print(line, no_wrap=True, overflow="ellipsis")
         else:
             # Whole, however long: there is no edge to cut it at.
             print_line(line.plain, console)
