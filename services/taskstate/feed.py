@@ -140,9 +140,10 @@ class Feed:
         """Wait until the feed has its first revision."""
         await self._ready.wait()
 
-    def hint(self) -> None:
-        """Somebody committed: read soon."""
-        self._hint.set()
+    def hint(self, revision: int | None = None) -> None:
+        """Somebody committed, up to this revision: read soon, unless it is known here already."""
+        if revision is None or revision > self.revision:
+            self._hint.set()
 
     def publish(self, committed: Committed) -> None:
         """Take this replica's own commit, if it follows what the feed has; else read it in its turn."""

@@ -1,6 +1,6 @@
 """Hears other replicas' commits: one LISTEN connection, made again whenever it breaks.
 
-A notification says only "somebody committed"; that it may be lost costs at most the feed's polling interval.
+A notification says only "somebody committed up to here"; one that is lost costs at most the feed's polling interval.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ RECONNECT_S = 0.5
 
 
 class Listener:
-    """Calls `on_notify` on the event loop for each notification of another process, or of our own."""
+    """Calls `on_notify` on the event loop with the newest revision told of; with None when some may have been missed."""
 
-    def __init__(self, database_url: str, database: Database, on_notify: Callable[[], None]) -> None:
+    def __init__(self, database_url: str, database: Database, on_notify: Callable[[int | None], None]) -> None:
         self._database_url = database_url
         self._database = database
         self._on_notify = on_notify
@@ -38,7 +38,7 @@ class Listener:
                 await asyncio.sleep(RECONNECT_S)
                 continue
             # What was committed while nobody listened has to be read.
-            self._on_notify()
+            self._on_notify(None)
             try:
                 await self._hear(connection)
             finally:
@@ -57,9 +57,10 @@ class Listener:
                 log.info("the listening connection broke: %s", error, extra={"event": "listen_broken"})
                 broken.set()
                 return
-            if connection.notifies:
-                connection.notifies.clear()
-                self._on_notify()
+            revisions = [int(notify.payload) for notify in connection.notifies]
+            connection.notifies.clear()
+            if revisions:
+                self._on_notify(max(revisions))
 
         number = connection.fileno()
         loop.add_reader(number, readable)
