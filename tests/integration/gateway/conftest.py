@@ -27,14 +27,15 @@ async def running_gateway(target: str, **settings: Any) -> AsyncIterator[httpx.A
     running = asyncio.create_task(serve_until(stop, GatewaySettings(target=target, **settings), listener))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            await await_until(lambda: _answers(client), what="the gateway answers")
+            await await_until(lambda: answers_at_all(client), what="the gateway answers")
             yield client
     finally:
         stop.set()
         await asyncio.wait_for(running, 5)
 
 
-async def _answers(client: httpx.AsyncClient) -> bool:
+async def answers_at_all(client: httpx.AsyncClient) -> bool:
+    """Whether a gateway is there, ready or not."""
     try:
         return (await client.get("/healthz")).status_code == 200
     except httpx.TransportError:

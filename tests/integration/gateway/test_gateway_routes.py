@@ -214,12 +214,23 @@ async def test_the_description_is_true_to_what_is_served(gateway: httpx.AsyncCli
     assert schema["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, operations in schema["paths"].items() for method in operations}
     assert described == {
-        ("POST", "/api/v2/agent/start"), ("GET", "/api/v2/agent/status/{task_id}"), ("GET", "/api/v2/agent/active"),
-        ("GET", "/api/v2/jobs/history"), ("POST", "/api/v2/tasks"), ("GET", "/api/v2/tasks"),
-        ("GET", "/api/v2/tasks/{task_id}"), ("GET", "/api/v2/tasks/{task_id}/events"),
-        ("GET", "/api/v2/tasks/{task_id}/logs"), ("GET", "/api/v2/stream"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
-        ("POST", "/api/agent/start"), ("GET", "/api/agent/status"), ("POST", "/api/agent/stop"),
-    }  # fmt: skip
+        ("POST", "/api/v2/agent/start"),
+        ("GET", "/api/v2/agent/status/{task_id}"),
+        ("GET", "/api/v2/agent/active"),
+        ("GET", "/api/v2/jobs/history"),
+        ("POST", "/api/v2/tasks"),
+        ("GET", "/api/v2/tasks"),
+        ("GET", "/api/v2/tasks/{task_id}"),
+        ("GET", "/api/v2/tasks/{task_id}/events"),
+        ("GET", "/api/v2/tasks/{task_id}/logs"),
+        ("GET", "/api/v2/stream"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("POST", "/api/agent/start"),
+        ("GET", "/api/agent/status"),
+        ("POST", "/api/agent/stop"),
+    }
     operations = [operation for path in schema["paths"].values() for operation in path.values()]
     assert not [operation for operation in operations if "422" in operation["responses"]]
     assert len({operation["operationId"] for operation in operations}) == len(operations)
