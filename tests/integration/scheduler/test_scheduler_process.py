@@ -153,6 +153,17 @@ async def test_redis_goes_and_comes_back_and_nothing_is_lost(start_process, redi
     assert [event["waiting_for"] for event in process.events("waiting")] == ["Redis"]
 
 
+async def test_its_log_is_json_lines_also_when_taskstate_ends_in_the_middle_of_a_call(start_process, redis_url):
+    # gRPC's core by itself writes lines of its own form about it, unless it is told not to before it is loaded.
+    fake = FakeMaintenance()
+    async with serving(fake) as port:
+        process, _ = await started(start_process, TASKSTATE_TARGET=f"127.0.0.1:{port}", TASKSTATE_REDIS_URL=redis_url)
+        await await_until(lambda: fake.waiting)
+    await await_until(lambda: process.events("waiting"))
+    await asyncio.to_thread(process.stop)
+    assert [line for line in process.lines if not line.startswith("{")] == []
+
+
 async def test_a_port_in_use_is_one_line_and_code_1(start_process):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -18,6 +18,8 @@ Importing this package alone imports neither grpc nor rq; ``run_supervisor`` imp
 
 from __future__ import annotations
 
+import os
+
 from taskstate.worker.settings import SettingsError, SupervisorSettings, parse_queues
 
 __all__ = ["SettingsError", "SupervisorSettings", "parse_queues", "run_supervisor"]
@@ -28,6 +30,9 @@ def run_supervisor(settings: SupervisorSettings) -> int:
 
     Returns the process's exit code: 0 after a drain, 2 when the tasks cannot be imported.
     """
+    # gRPC's core writes lines of its own form to stderr, for example when TaskState restarts, which would stand between
+    # our JSON lines. It reads this when it is loaded, which the next line does.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from taskstate.worker.supervisor import main
 
     return main(settings)
