@@ -153,8 +153,12 @@ async def test_redis_goes_and_comes_back_and_nothing_is_lost(start_process, redi
     assert [event["waiting_for"] for event in process.events("waiting")] == ["Redis"]
 
 
-async def test_its_log_is_json_lines_also_when_taskstate_ends_in_the_middle_of_a_call(start_process, redis_url):
-    # gRPC's core by itself writes lines of its own form about it, unless it is told not to before it is loaded.
+async def test_its_log_is_json_lines_also_when_taskstate_ends_in_the_middle_of_a_call(
+    start_process, redis_url, monkeypatch
+):
+    # gRPC's core by itself writes lines of its own form about it, unless it is told not to before it is loaded. We have
+    # been told already, and the process must tell itself.
+    monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
     fake = FakeMaintenance()
     async with serving(fake) as port:
         process, _ = await started(start_process, TASKSTATE_TARGET=f"127.0.0.1:{port}", TASKSTATE_REDIS_URL=redis_url)
