@@ -172,7 +172,7 @@ def _sequences_of(answer: pb.ServerMessage) -> Sequence[int]:
     body = answer.WhichOneof("body")
     if body == "ack":
         return answer.ack.sequences
-    return [getattr(getattr(answer, body), "sequence", 0)] if body else []
+    return [getattr(answer, body).sequence] if body in ("started", "refused", "fenced") else []
 
 
 @asynccontextmanager

@@ -19,16 +19,19 @@ EVERYTHING = TaskFilter()
 
 
 class Watcher:
-    """Follows one watch in a task of its own."""
+    """Follows one watch in a task of its own; while `taking` is cleared it takes one more delivery at most."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
         self.deliveries: list[Delivery] = []
+        self.taking = asyncio.Event()
+        self.taking.set()
         self._task = asyncio.create_task(self._follow())
 
     async def _follow(self) -> None:
         async for delivery in self.watch.deliveries():
             self.deliveries.append(delivery)
+            await self.taking.wait()
 
     @property
     def changes(self) -> list[Change]:
