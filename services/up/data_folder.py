@@ -4,6 +4,7 @@
       lock       held by the running `up`; contains its pid
       id         made once; tells this folder from another one at the same path later
       secret     password of the embedded servers (they listen on 127.0.0.1, where other users of the machine are too)
+      connections.env   while everything runs: where Redis and TaskState are, for `taskstate worker` beside it
       location   only if the servers' folders had to go elsewhere (see `_servers_elsewhere`)
       logs/      one bounded log file per part
       postgres/  redis/  binaries/

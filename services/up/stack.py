@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from services.up.account import launch_command
 from services.up.binaries import postgres_install, redis_server
+from services.up.connections import remove_connections, write_connections
 from services.up.data_folder import DataFolder
 from services.up.embedded_postgres import EmbeddedPostgres
 from services.up.embedded_redis import EmbeddedRedis
@@ -98,9 +99,11 @@ class Stack:
         await _together(
             self._start_service("scheduler", "services.scheduler"), self._start_gateway(), self._start_workers()
         )
+        write_connections(self.folder.path, {"TASKSTATE_REDIS_URL": self.redis_url, "TASKSTATE_TARGET": target})
 
     async def stop(self) -> None:
         """Stop all parts in the reverse order of their start: nobody loses what it still needs. Idempotent."""
+        remove_connections(self.folder.path)
         order = ("workers", "scheduler", "gateway", "migrate", "taskstate", "redis", "postgres")
         for part in sorted(self._parts, key=lambda part: order.index(part.name)):
             await part.stop(self.hurry)
