@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from taskstate.cli import text, words
 from taskstate.cli.output import print_line
-from taskstate.client import has_ended
+from taskstate.client import TERMINAL_STATES, has_ended
 from taskstate.v1 import task_pb2 as pb
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from taskstate.cli.follow import Following
 
+_NOTHING_DONE: Final = text.percent(0)
 PROGRESS_INTERVAL_S: Final = 2.0
 """Progress may come ten times a second; a line for each would bury the transitions, which are never left out."""
 
@@ -30,7 +31,7 @@ class FollowLines:
         self._following = following
         self._console = console
         self._monotonic = monotonic
-        self._standing: tuple[object, ...] = ()
+        self._said_standing: tuple[object, ...] = ()
         self._progress = ""
         self._progress_due = 0.0
 
@@ -41,16 +42,17 @@ class FollowLines:
         return None
 
     def changed(self, before: pb.Task, event: pb.TaskEvent | None) -> None:
-        """Prints a transition that the task has already left again, then where the task stands, phases, progress."""
+        """Prints a transition that the task has already left again, phases, where the task stands now, progress."""
         task = self._following.task
-        if event is not None and event.to not in (getattr(event, "from"), task.state):
-            self._print(words.state_look(event.to).word, words.seconds_of(event.time))
+        at = words.seconds_of(event.time) if event is not None else None
+        if event is not None and event.to not in (getattr(event, "from"), task.state, *TERMINAL_STATES):
+            self._print(words.state_look(event.to).word, at)
         for line in phase_lines(before, task):
-            self._print(line)
-        standing = (task.state, task.reason, task.attempt, task.wait_reason, task.liveness, words.is_cancelling(task))
-        if standing != self._standing and not has_ended(task):
-            self._standing = standing
-            self._print(f"{words.state_look(task.state).word}: {words.state_sentence(task, self._now())}")
+            self._print(line, at)
+        standing = _standing(task)
+        if standing != self._said_standing and not has_ended(task):
+            self._said_standing = standing
+            self._print(f"{words.state_look(task.state).word}: {words.state_sentence(task, self._now())}", at)
         self._report_progress(task)
 
     def say(self, line: str) -> None:
@@ -70,7 +72,7 @@ class FollowLines:
         if task.state != pb.TASK_STATE_RUNNING or self._monotonic() < self._progress_due:
             return
         line = progress_words(task)
-        if line and line != self._progress:
+        if line not in ("", _NOTHING_DONE, self._progress):
             self._progress = line
             self._progress_due = self._monotonic() + PROGRESS_INTERVAL_S
             self._print(line)
@@ -83,6 +85,12 @@ class FollowLines:
         moment = text.clock_time(self._now() if at is None else at)
         name = f"{words.task_label(task)} {text.short_id(task.task_id)}"
         print_line(f"{moment} {name} {line}", self._console)
+
+
+def _standing(task: pb.Task) -> tuple[object, ...]:
+    """What a new sentence is worth. What a retry waits for is not: the sentence would repeat the whole error."""
+    wait_reason = task.wait_reason if task.state == pb.TASK_STATE_PENDING else 0
+    return (task.state, task.reason, task.attempt, wait_reason, task.liveness, words.is_cancelling(task))
 
 
 def phase_lines(before: pb.Task, after: pb.Task) -> Iterator[str]:

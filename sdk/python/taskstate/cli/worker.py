@@ -10,6 +10,7 @@ import typer
 
 from taskstate.cli import options
 from taskstate.cli.exit_codes import ExitCode
+from taskstate.cli.local_stack import local_connections
 
 
 def worker(
@@ -57,6 +58,9 @@ def with_processes(queues: str, processes: int) -> str:
 
 def _environment(target: str | None, *, as_json: bool) -> dict[str, str]:
     environment = dict(os.environ)
+    if not environment.get("TASKSTATE_REDIS_URL"):
+        # Beside `taskstate up`: its Redis has a port and a password that nobody chose.
+        environment = local_connections() | environment
     if target is not None:
         environment["TASKSTATE_TARGET"] = target
     if as_json:
