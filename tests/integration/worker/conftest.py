@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -110,3 +111,5 @@ async def shared_stage(redis_server_of_session: EmbeddedRedis) -> AsyncIterator[
             supervisor = start_workers(processes.start, fake, redis_url)
             await await_until(lambda: fake.live, what="a session")
             yield Stage(fake, supervisor, redis_url)
+            # Not killed: however it was treated, it must still end well.
+            await asyncio.to_thread(supervisor.stop)

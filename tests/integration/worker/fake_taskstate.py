@@ -122,6 +122,11 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
             stream.broken.set()
             stream.answers.put_nowait(None)
 
+    def drain(self) -> None:
+        """Ask every supervisor to open another stream."""
+        for stream in self.live:
+            stream.say(api.ServerMessage(drain=api.Drain(message="asked by a test")))
+
     def fence(self, task: FakeTask) -> None:
         task.fenced = True
         fenced = api.Fenced(task_id=task.task_id, fencing_token=task.fencing_token, message="a test took it away")

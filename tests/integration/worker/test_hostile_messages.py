@@ -6,6 +6,7 @@ own: it must go away. In both cases the same RQ worker process takes the next ta
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import uuid
@@ -79,6 +80,8 @@ async def stage(redis_server_of_session: EmbeddedRedis, mark: Path) -> AsyncIter
                 supervisor = start_workers(processes.start, fake, redis_url)
                 await await_until(lambda: fake.live, what="a session")
                 yield Stage(fake, supervisor, redis_url)
+                # Not killed: however it was treated, it must still end well.
+                await asyncio.to_thread(supervisor.stop)
 
 
 def data(function: str, instance: object = None) -> bytes:

@@ -121,7 +121,7 @@ async def test_nothing_is_lost_when_the_session_breaks(stage: Stage) -> None:
     first = stage.fake.live[0].hello
     stage.fake.mute = {"progress", "logs", "finish", "exited"}
     stage.fake.break_streams()
-    await await_until(lambda: len(stage.fake.streams) == 2)
+    await await_until(lambda: len(stage.fake.streams) == 2 and stage.fake.streams[1].resumed)
     # What is said now gets no answer; so it is said again after the next break.
     stage.fake.mute = set()
     stage.fake.break_streams()
@@ -133,6 +133,16 @@ async def test_nothing_is_lost_when_the_session_breaks(stage: Stage) -> None:
     assert sequences == sorted(set(sequences))
     assert stage.fake.live[-1].hello.worker.boot_id == first.worker.boot_id
     assert [stream.resumed for stream in stage.fake.streams] == [[], [task.task_id], [task.task_id]]
+
+
+async def test_a_draining_replica_is_left_at_once(stage: Stage) -> None:
+    task = await stage.fake.running(stage.canary(seconds=0.5, steps=10))
+    stage.fake.drain()
+    await await_until(lambda: len(stage.fake.streams) == 2)
+    await stage.fake.ended(task)
+    assert stage.fake.streams[1].resumed == [task.task_id]
+    assert task.order[-2:] == ["finish", "exited"]
+    assert stage.supervisor.events("session_lost") == []
 
 
 async def test_unanswered_messages_are_said_again_with_their_numbers(stage: Stage) -> None:

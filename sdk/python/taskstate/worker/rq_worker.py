@@ -20,7 +20,6 @@ from rq.exceptions import StopRequested
 from rq.job import Job
 
 from taskstate.worker import entry
-from taskstate.worker.control import SupervisorLost
 from taskstate.worker.message import QueueMessage, parse_message
 from taskstate.worker.process import process_exit, sweep_children
 from taskstate.worker.work_horse import run_work_horse
@@ -289,5 +288,3 @@ class RqWorker(Worker):
                 return
         log.error("left message %s in the intermediate list", message.job_id, extra={"event": "message_left"})
 
-
-__all__ = ["MessageJob", "MessageQueue", "RqWorker", "SupervisorLost"]
