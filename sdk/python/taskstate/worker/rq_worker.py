@@ -287,4 +287,3 @@ class RqWorker(Worker):
             else:
                 return
         log.error("left message %s in the intermediate list", message.job_id, extra={"event": "message_left"})
-
