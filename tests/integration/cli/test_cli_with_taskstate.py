@@ -211,6 +211,17 @@ def test_ctrl_c_in_a_terminal_leaves_the_task_on_and_says_so(target, client, fol
     assert client.get(task_id).state == task_pb2.TASK_STATE_PENDING
 
 
+@pytest.mark.parametrize("ids", [1, 0])
+def test_a_view_that_is_told_to_end_gives_the_cursor_back(target, client, follow, ids):
+    task_id = client.create("job").task_id
+    view = follow(target, "watch", *[task_id][:ids], in_terminal=True)
+    view.wait_for("Pending")
+    view.popen.send_signal(signal.SIGTERM)
+    assert view.end() == 128 + signal.SIGTERM
+    assert view.output.rindex("\x1b[?25h") > view.output.rindex("\x1b[?25l")
+    assert "Traceback" not in view.output
+
+
 def test_a_board_in_a_pipe_goes_on_through_a_restart_of_the_service(database_url, start_process, follow):
     environment = {"TASKSTATE_DATABASE_URL": database_url}
     first = start_process("services.taskstate", env=environment)

@@ -70,15 +70,21 @@ class Display(Protocol):
 
 
 def follow_task(
-    client: TaskStateClient, task_id: str, console: Console, *, patience_s: float | None = PATIENCE_S
+    client: TaskStateClient,
+    task_id: str,
+    console: Console,
+    *,
+    known: Task | None = None,
+    patience_s: float | None = PATIENCE_S,
 ) -> Task:
     """Shows the task until it has ended and answers it with its whole result.
 
     Paints live if the console is a terminal (see ``taskstate.cli.output.is_live``), else prints a line per change.
+    ``known``: what the caller has already read of the task, so that nothing since then goes unsaid.
     Raises TaskStateError: NOT_FOUND, or UNAVAILABLE after `patience_s` seconds without a word from the service.
     KeyboardInterrupt passes through, with the screen in order; the task goes on.
     """
-    following = Following(client.get(task_id))
+    following = Following(client.get(task_id) if known is None else known)
     display = _display(following, console)
     with end_at_sigterm(), display:
         display.changed(following.task, None)

@@ -110,7 +110,9 @@ def run(
         if follow:
             from taskstate.cli.watch import follow_and_exit, follow_json_and_exit
 
-            (follow_json_and_exit if as_json else follow_and_exit)(client, answer.task.task_id)
+            if as_json:
+                follow_json_and_exit(client, answer.task.task_id)
+            follow_and_exit(client, answer.task.task_id, answer.task)
         _print(answer, as_json=as_json)
 
 

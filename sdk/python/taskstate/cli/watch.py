@@ -67,13 +67,13 @@ def watch(
         raise typer.Exit(_exit_code_of_all(list(ended.values())))
 
 
-def follow_and_exit(client: TaskStateClient, task_id: str) -> None:
+def follow_and_exit(client: TaskStateClient, task_id: str, known: Task | None = None) -> None:
     """Follows one task in text and ends the command with the code that tells how it ended."""
     from taskstate.cli.follow import follow_task
     from taskstate.cli.output import new_console
 
     try:
-        task = follow_task(client, task_id, new_console())
+        task = follow_task(client, task_id, new_console(), known=known)
     except KeyboardInterrupt:
         say_goes_on(task_id, as_json=False)
     raise typer.Exit(_exit_code_of_all([task]))
