@@ -27,6 +27,8 @@ from services.taskstate.model import (
 )
 from services.taskstate.overlay import Limits, Overlay
 from tests.unit.taskstate.answers import answer_of
+from tests.unit.taskstate.beliefs import believe
+from tests.unit.taskstate.expectations import expected_answer
 from tests.unit.taskstate.memory_store import MemoryStore
 from tests.unit.taskstate.task_model import WAITING, Model, TaskModel
 
@@ -42,6 +44,8 @@ FINAL_FIELDS = (
     "phases",
     "message",
 )
+AFTER_THE_END = (EventKind.EXITED, EventKind.GIVEN_UP, EventKind.SUSPECTED, EventKind.CANCEL_ADVANCED)
+"""What may still be told of a task that has ended: how its process leaves."""
 NOT_FOLDED = codec.HOT_FIELDS | codec.EVENT_LEFT_OUT
 
 
@@ -61,10 +65,13 @@ class Checker:
         self.last_revision = 0
         self.command: Command | None = None
 
-    def begin_batch(self, types: dict[tuple[str, str], TaskType], replicas: set[str]) -> None:
+    def begin_batch(
+        self, types: dict[tuple[str, str], TaskType], replicas: set[str], hold_until: datetime | None
+    ) -> None:
         """What a batch may look at beside tasks."""
         self.model.types = dict(types)
         self.model.replicas = set(replicas)
+        self.model.hold_until = hold_until
 
     def judge(
         self, command: Command, before: Task | None, outcome: Outcome, now: datetime, revision: int, overlay: Overlay
@@ -74,10 +81,10 @@ class Checker:
         answer = answer_of(outcome)
         shown = before.wait_reason if before else WaitReason.NONE
         self.told.append(f"{now:%H:%M:%S} r{revision} {command} -> {answer}")
-        expected = self.model.expect(command, now, shown)
+        expected = expected_answer(self.model, command, now, shown)
         self._hold(answer == expected, f"answered {answer}, expected {expected}")
         self.seen[f"{type(command).__name__} {before.state if before else '-'}: {answer}"] += 1
-        self.model.follow(command, answer, now, revision)
+        believe(self.model, command, answer, now, revision)
         after = overlay.tasks.get(command.task_id)
         if not isinstance(outcome, Accepted) or outcome.no_op:
             self._hold(after is before, "a refusal or a no-op changed the task")
@@ -130,7 +137,7 @@ class Checker:
             "start_time": (task.start_time, ran),
             "attempt_end_time": (task.attempt_end_time, ran and believed.state is not TaskState.RUNNING),
             "gone_time": (task.gone_time, ran and believed.gone),
-            "exit": (task.exit, ran and believed.gone),
+            "exit": (task.exit, ran and believed.gone and not believed.given_up),
             "handed_out_time": (task.handed_out_time, believed.out_since is not None),
         }
         for name, (value, should) in times.items():
@@ -141,7 +148,7 @@ class Checker:
         if task.end_time is not None and task.attempt_end_time is not None:
             self._hold(task.end_time >= task.attempt_end_time, "the task ended before its attempt")
         self._hold(believed.endings <= 1, "a task ended twice")
-        self._hold(task.attempt <= believed.attempts_max, "more attempts than are allowed")
+        self._hold(task.attempt - task.uncounted <= believed.attempts_max, "more attempts than are allowed")
         percent = progress.progress_of(task).percent
         self._hold(percent is None or 0 <= percent <= 100, f"percent is {percent}")
 
@@ -152,6 +159,11 @@ class Checker:
         return {
             "state": (task.state, believed.state),
             "reason": (task.reason, believed.reason),
+            "uncounted": (task.uncounted, believed.uncounted),
+            "stream": ((task.replica_id, task.stream_id), believed.stream),
+            "liveness": (task.liveness, believed.liveness),
+            "suspect_until": (task.suspect_until, believed.suspect_until),
+            "stop": (task.cancel and task.cancel.outcome, believed.stop and believed.stop.outcome),
             "attempt": (task.attempt, believed.attempt),
             "fencing_token": (task.fencing_token, believed.token),
             "sequence": (task.sequence, believed.sequence),
@@ -178,7 +190,7 @@ class Checker:
             for name in codec.POLICY_FIELDS:
                 self._hold(getattr(task, name) == getattr(before, name), f"{name} changed after it was frozen")
         if before.state in TERMINAL_STATES:
-            self._hold(event is not None and event.kind is EventKind.EXITED, "a terminal task moved")
+            self._hold(event is not None and event.kind in AFTER_THE_END, "a terminal task moved")
             for name in FINAL_FIELDS:
                 self._hold(getattr(task, name) == getattr(before, name), f"{name} changed after the end")
         if task.attempt != before.attempt:

@@ -124,8 +124,10 @@ def _of_attempt(model: Model, task: TaskModel, command: AttemptCommand, now: dat
             return "no-op" if stays else "RUNNING RESUMED"
     if current and command.sequence <= task.sequence:
         return "no-op"
-    if not held:
-        return "TOKEN_LOST"
+    return _of_report(task, command) if held else "TOKEN_LOST"
+
+
+def _of_report(task: TaskModel, command: AttemptCommand) -> str:
     match command:
         case ReportPhase():
             known_state = task.phases.get(command.phase_id, PhaseState.PENDING)

@@ -12,19 +12,34 @@ from datetime import timedelta
 from random import Random
 
 from services.taskstate.command import (
+    AdvanceCancel,
     AttemptExited,
+    CancelTask,
     Command,
     ConfirmDispatch,
     CreateTask,
+    ExpireAttempt,
     FinishAttempt,
     HandOut,
     HearAttempt,
     NoteWait,
+    ReleaseDispatch,
     ReportPhase,
     ReportProgress,
+    ResumeAttempt,
     StartAttempt,
+    SuspectAttempt,
 )
-from services.taskstate.model import PhaseState, ProcessExit, Task, TaskError, TaskState, WaitReason, Worker
+from services.taskstate.model import (
+    ExitCause,
+    PhaseState,
+    ProcessExit,
+    Task,
+    TaskError,
+    TaskState,
+    WaitReason,
+    Worker,
+)
 from tests.unit.taskstate.world import NAMESPACES, REPLICAS, TYPES, Process, World
 
 USEFUL = 0.55
@@ -70,10 +85,13 @@ class Stepper:
         """All tasks as of now, the ones in an open batch included, oldest first."""
         return list((self.world.overlay or self.world).tasks.values())
 
+    def _alive(self) -> list[str]:
+        return sorted(self.world.replicas)
+
     def _happen(self) -> None:
         world = self.world
         world.pass_time(self.rng.choice((0.0, 0.05, 0.7, 3.0, 11.0, 40.0)))
-        match self.rng.randrange(6):
+        match self.rng.randrange(9):
             case 0:
                 # A replica loses its lease, or all have theirs again.
                 world.replicas = {self.rng.choice(REPLICAS)} if len(world.replicas) == 2 else set(REPLICAS)
@@ -81,6 +99,27 @@ class Stepper:
                 world.types[self.rng.choice(NAMESPACES), "late"] = TYPES[2]
             case 2:
                 self._kill(self.rng.choice(world.processes) if world.processes else None)
+            case 3:
+                world.hold_until = world.now + timedelta(seconds=20)
+            case 4 | 5:
+                self._sweep_all()
+            case 6:
+                self._break_streams()
+
+    def _sweep_all(self) -> None:
+        """What the scheduler asks for every second."""
+        for task in self._tasks():
+            if task.state is TaskState.RUNNING or task.previous_process_remains:
+                self.world.apply(self._sweep(task.task_id))
+
+    def _break_streams(self) -> None:
+        """A supervisor dies, and its processes with it; or it is only cut off, and they live on."""
+        dies = self.rng.random() < 0.5
+        for task in self._tasks():
+            process = self.world.newest_process(task)
+            if process is not None and task.gone_time is None and self.rng.random() < 0.5:
+                process.lives = process.lives and not dies
+                self.world.apply(self._suspect(task))
 
     def _kill(self, process: Process | None) -> None:
         if process is not None:
@@ -95,9 +134,11 @@ class Stepper:
         weights = [5 if task.state is TaskState.RUNNING else 0.2 if self._is_blocked(task) else 2 for task in active]
         task = self.rng.choices(active, weights)[0]
         process = self.world.newest_process(task)
-        if task.previous_process_remains and process is not None and self.rng.random() < 0.8:
+        if task.previous_process_remains and process is not None and self.rng.random() < 0.6:
             self._kill(process)
             self.world.apply(self._exited(task.task_id, process.token))
+        elif task.previous_process_remains and self.rng.random() < 0.5:
+            self._leave_alone(task)
         elif task.state is TaskState.RUNNING and process is not None:
             self._work(task, process)
         elif task.is_unstarted:
@@ -105,8 +146,18 @@ class Stepper:
             self.world.apply(self._confirm(task) if confirm else self._start(task))
         elif task.due_time is not None and task.due_time > self.world.now:
             self.world.pass_time((task.due_time - self.world.now).total_seconds())
+        elif self.rng.random() < 0.1:
+            believed = self.world.checker.model.tasks[task.task_id]
+            waits_for = self.world.checker.model.waits_for(believed, self.world.now)
+            self.world.apply(NoteWait(task_id=task.task_id, actor="scheduler", wait_reason=waits_for))
         else:
             self.world.apply(self._hand_out(task.task_id))
+
+    def _leave_alone(self, task: Task) -> None:
+        """Its supervisor is cut off, and nobody sees the process go."""
+        self.world.apply(self._suspect(task))
+        self.world.pass_time(21.0)
+        self.world.apply(self._sweep(task.task_id))
 
     def _is_blocked(self, task: Task) -> bool:
         believed = self.world.checker.model.tasks[task.task_id]
@@ -117,8 +168,19 @@ class Stepper:
         """What a living process does next, or its supervisor in its place."""
         roll = self.rng.random()
         token = process.token
-        if not process.lives:
+        if not process.lives and roll < 0.7:
             self.world.apply(self._exited(task.task_id, token))
+        elif task.suspect_until is not None and roll < 0.5:
+            self.world.apply(self._resume(task.task_id, token))
+        elif task.suspect_until is not None and roll < 0.8:
+            self.world.pass_time(max(0.0, (task.suspect_until - self.world.now).total_seconds()))
+            self.world.apply(self._sweep(task.task_id))
+        elif roll < 0.03:
+            self._leave_alone(task)
+        elif task.cancel is not None and roll < 0.3:
+            self.world.apply(self._advance(task.task_id, token))
+        elif roll < 0.07:
+            self.world.apply(self._cancel(task.task_id))
         elif roll < 0.8:
             say = self.rng.choice((self._progress, self._progress, self._phase, self._hear))
             self.world.apply(say(task.task_id, token))
@@ -148,6 +210,14 @@ class Stepper:
             lambda: self._hear(task_id, token),
             lambda: self._finish(task_id, token),
             lambda: self._exited(task_id, token),
+            lambda: self._advance(task_id, token),
+            lambda: self._resume(task_id, token),
+            lambda: self._sweep(task_id),
+            lambda: self._suspect(task, self.rng.random() < 0.5),
+            lambda: ReleaseDispatch(
+                task_id=task_id, actor="worker:1", dispatch=task.dispatch - self.rng.choice((0, 1))
+            ),
+            lambda: self._cancel(task_id) if self.rng.random() < 0.3 else self._hand_out(task_id),
         ]
         return self.rng.choice(makers)()
 
@@ -201,7 +271,7 @@ class Stepper:
             dispatch=task.dispatch + newer,
             start_id=task.start_id if asked_again else f"start-{self.rng.randrange(10**9)}",
             worker=WORKER,
-            replica_id=self.rng.choice((*REPLICAS, *self.world.replicas, *self.world.replicas)),
+            replica_id=self.rng.choice((*REPLICAS, *self._alive(), *self._alive())),
             stream_id=f"stream-{self.rng.randrange(4)}",
             sequence=self._next(),
         )
@@ -236,7 +306,7 @@ class Stepper:
         )
 
     def _hear(self, task_id: str, token: int) -> HearAttempt:
-        age_s = self.rng.choice((0.0, 0.01, 2.0, 12.0))
+        age_s = self.rng.choice((0.0, 0.01, 2.0, 12.0, 15.5, 30.0))
         return HearAttempt(task_id=task_id, actor="worker:1", fencing_token=token, sequence=self._next(), age_s=age_s)
 
     def _finish(self, task_id: str, token: int) -> FinishAttempt:
@@ -258,4 +328,41 @@ class Stepper:
             if (process.task_id, process.token) == (task_id, token):
                 self._kill(process)
         ended = self.rng.choice((None, ProcessExit(), ProcessExit(signal=9, peak_memory_bytes=2**20, cpu_s=0.25)))
-        return AttemptExited(task_id=task_id, actor="worker:1", fencing_token=token, sequence=self._next(), exit=ended)
+        cause = self.rng.choice((ExitCause.NONE, ExitCause.NONE, *ExitCause))
+        return AttemptExited(
+            task_id=task_id, actor="worker:1", fencing_token=token, sequence=self._next(), exit=ended, cause=cause
+        )
+
+    def _cancel(self, task_id: str) -> CancelTask:
+        return CancelTask(task_id=task_id, actor="http", force=self.rng.random() < 0.35)
+
+    def _advance(self, task_id: str, token: int) -> AdvanceCancel:
+        signalled = self.rng.random() < 0.5
+        return AdvanceCancel(
+            task_id=task_id, actor="worker:1", fencing_token=token, sequence=self._next(), signalled=signalled
+        )
+
+    def _suspect(self, task: Task, carried: bool = True) -> SuspectAttempt:
+        stream_id = task.stream_id if carried else f"stream-{self.rng.randrange(4)}"
+        return SuspectAttempt(
+            task_id=task.task_id,
+            actor="replica",
+            replica_id=task.replica_id or REPLICAS[0],
+            stream_id=stream_id,
+            grace_s=self.rng.choice((2.0, 2.0, 20.0)),
+            lease_s=20.0,
+        )
+
+    def _resume(self, task_id: str, token: int) -> ResumeAttempt:
+        return ResumeAttempt(
+            task_id=task_id,
+            actor="worker:1",
+            fencing_token=token,
+            sequence=self._next(),
+            replica_id=self.rng.choice((*REPLICAS, *self._alive())),
+            stream_id=f"stream-{self.rng.randrange(4)}",
+        )
+
+    def _sweep(self, task_id: str) -> ExpireAttempt:
+        replica_id = self.rng.choice((*REPLICAS, *self._alive(), *self._alive()))
+        return ExpireAttempt(task_id=task_id, actor="scheduler", replica_id=replica_id)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from services.taskstate.command import Accepted, AttemptExited, Command, Outcome, StartAttempt
-from services.taskstate.model import Task, TaskType
+from services.taskstate.model import EventKind, Task, TaskType
 from services.taskstate.overlay import Limits, Overlay
 from tests.unit.taskstate.checker import Checker
 from tests.unit.taskstate.memory_store import MemoryStore
@@ -36,6 +36,8 @@ class Process:
     start_id: str
     sequence: int
     lives: bool = True
+    given_up: bool = False
+    """Nobody is left who could see it; whether it lives is not known to anybody, and its slot is free by design."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class World:
     types: dict[tuple[str, str], TaskType] = field(default_factory=dict)
     replicas: set[str] = field(default_factory=lambda: set(REPLICAS))
     processes: list[Process] = field(default_factory=list)
+    hold_until: datetime | None = None
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     revision: int = 0
     overlay: Overlay | None = None
@@ -71,7 +74,9 @@ class World:
         outcome = overlay.apply(command, self.now, self.revision)
         self.checker.judge(command, before, outcome, self.now, self.revision, overlay)
         self._follow(command, outcome)
-        self.checker.count_living({process.token for process in self.processes if process.lives})
+        self.checker.count_living(
+            {process.token for process in self.processes if process.lives and not process.given_up}
+        )
         self.left_in_batch -= 1
         if self.left_in_batch <= 0:
             self.commit()
@@ -83,7 +88,7 @@ class World:
             return
         changes = self.overlay.changes
         self.store.write(changes)
-        for task_id in {*changes.created, *changes.moved, *changes.progressed}:
+        for task_id in dict.fromkeys((*changes.created, *changes.moved, *changes.progressed)):
             self.tasks[task_id] = self.store.load(task_id)
         self.checker.judge_batch(self.overlay, self.store, self.tasks)
         self.overlay = None
@@ -99,7 +104,13 @@ class World:
 
     def _open(self) -> None:
         """What `pipeline.load` does, from the tables."""
-        overlay = Overlay(LIMITS, tasks=dict(self.tasks), types=dict(self.types), replicas=set(self.replicas))
+        overlay = Overlay(
+            LIMITS,
+            tasks=dict(self.tasks),
+            types=dict(self.types),
+            replicas=set(self.replicas),
+            hold_until=self.hold_until,
+        )
         for task in self.tasks.values():
             if task.spec.request_id:
                 overlay.requests[task.spec.namespace, task.spec.request_id] = task
@@ -110,13 +121,16 @@ class World:
                 overlay.queues[queue] = overlay.queues.get(queue, 0) + 1
         self.overlay = overlay
         self.left_in_batch = self.rng.choice((1, 1, 2, 3, 5))
-        self.checker.begin_batch(self.types, self.replicas)
+        self.checker.begin_batch(self.types, self.replicas, self.hold_until)
 
     def _follow(self, command: Command, outcome: Outcome) -> None:
         """What happens outside because of an answer: a process begins its work."""
         if isinstance(command, StartAttempt) and isinstance(outcome, Accepted) and not outcome.no_op:
             started = Process(command.task_id, self.revision, command.start_id, command.sequence)
             self.processes.append(started)
+        if isinstance(outcome, Accepted) and outcome.event is not None and outcome.event.kind is EventKind.GIVEN_UP:
+            for process in self.processes:
+                process.given_up = process.given_up or process.token == outcome.task.fencing_token
         if isinstance(command, AttemptExited):
             for process in self.processes:
                 if process.token == command.fencing_token and process.task_id == command.task_id and process.lives:
