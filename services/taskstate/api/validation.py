@@ -26,6 +26,8 @@ ERROR_BYTES_MAX = 64 * 1024
 MESSAGE_BYTES_MAX = 1024
 LOG_LINE_BYTES_MAX = 8 * 1024
 JSON_DEPTH_MAX = 16
+DIGITS_MAX = 4300
+"""The most digits of a whole number that Python reads: a task could not read a payload with more."""
 NAME_CHARACTERS_MAX = 200
 TIMEOUT_MAX_S = 30 * 24 * 3600.0
 TOKEN_MAX = 2**63 - 1
@@ -175,7 +177,13 @@ class Checker:
             if _depth(value) > JSON_DEPTH_MAX:
                 self.wrong(field, f"must be at most {JSON_DEPTH_MAX} levels deep")
                 return None
-            parsed = json.loads(value, parse_constant=_no_constant, object_pairs_hook=_no_doubles, parse_int=_same)
+            parsed = json.loads(
+                value,
+                parse_constant=_no_constant,
+                object_pairs_hook=_no_doubles,
+                parse_int=_readable_integer,
+                parse_float=_finite,
+            )
         except ValueError as error:
             self.wrong(field, f"must be JSON text: {error}")
             return None
@@ -200,9 +208,18 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _same(digits: str) -> str:
-    """Whole numbers are not read, only kept: a million digits would take Python long, and we need none of them."""
+def _readable_integer(digits: str) -> str:
+    """Whole numbers are not read, only kept: it would take long, and we need none. But readers have their limit."""
+    if len(digits.lstrip("-")) > DIGITS_MAX:
+        raise ValueError(f"a whole number has more than {DIGITS_MAX} digits")
     return digits
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is beyond the range of a double")
+    return number
 
 
 def _depth(value: str) -> int:

@@ -68,8 +68,16 @@ def test_a_token_of_another_call_is_refused():
     refused(service_pb.ListTaskEventsRequest(), page_token.make(service_pb.ListTasksRequest(), 7))
 
 
-def test_a_negative_place_is_refused():
-    refused(REQUEST, page_token.make(REQUEST, -1))
+def test_pages_by_id_continue_after_a_task_and_begin_below_all():
+    task_id = "0190b6f2-1c1e-7c5e-8d0e-2f6a3b9c4d5e"
+    assert page_token.read_id(REQUEST, page_token.make_id(REQUEST, task_id)) == task_id
+    assert page_token.read_id(REQUEST, "") == page_token.FIRST_ID < task_id
+
+
+def test_a_token_of_the_other_kind_is_refused():
+    refused(REQUEST, page_token.make_id(REQUEST, page_token.FIRST_ID))
+    with pytest.raises(ApiError):
+        page_token.read_id(REQUEST, page_token.make(REQUEST, 7))
 
 
 GOOD = page_token.make(REQUEST, 7)
@@ -85,6 +93,8 @@ GOOD = page_token.make(REQUEST, 7)
         "A" * 10_000,
         GOOD[:-1],
         GOOD[:-4],
+        f"{GOOD[:5]}!{GOOD[5:]}",
+        f" {GOOD}",
         GOOD + "AAAA",
         GOOD.swapcase(),
         "A" + GOOD[1:-8] + "A" * 8,
