@@ -47,9 +47,7 @@ class Demo:
             await self._follow(task_id)
         finally:
             self._screen.show_notices()
-        task = await self._ended(task_id)
-        self.succeeded = task["state"] == "succeeded"
-        self._tell(task)
+        self.tell(await self._ended(task_id))
 
     async def _follow(self, task_id: str) -> None:
         """Run `taskstate watch` on our terminal. Its exit code says nothing that the task does not."""
@@ -79,7 +77,9 @@ class Demo:
                 return task
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    def _tell(self, task: dict[str, Any]) -> None:
+    def tell(self, task: dict[str, Any]) -> None:
+        """Show how the task ended, and keep whether that is a success."""
+        self.succeeded = task["state"] == "succeeded"
         say, gateway = self._screen.say, self._stack.addresses.http
         seconds = task.get("execution_duration")
         took = f" in {seconds:.1f} s" if isinstance(seconds, int | float) else ""

@@ -103,10 +103,10 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop all parts in the reverse order of their start: nobody loses what it still needs. Idempotent."""
-        remove_connections(self.folder.path)
         order = ("workers", "scheduler", "gateway", "migrate", "taskstate", "redis", "postgres")
         for part in sorted(self._parts, key=lambda part: order.index(part.name)):
             await part.stop(self.hurry)
+        remove_connections(self.folder.path)
 
     def _claim_ports(self) -> None:
         """Settle the ports before anything runs: a taken one is refused at once, a part that restarts keeps its own."""
