@@ -41,7 +41,7 @@ class Upstream:
     """TaskState's TaskService. Every call raises TaskStateError for an answer other than OK."""
 
     def __init__(self, channel: grpc.aio.Channel, call_timeout_s: float) -> None:
-        self._stub = task_service_pb2_grpc.TaskServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._stub = task_service_pb2_grpc.TaskServiceStub(channel)
         self._call_timeout_s = call_timeout_s
 
     async def create_task(self, request: api.CreateTaskRequest, actor: str) -> api.CreateTaskResponse:

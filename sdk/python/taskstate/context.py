@@ -19,7 +19,7 @@ from taskstate.task import PHASES_MAX, is_phase_id, phase_title
 from taskstate.worker.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
     from types import TracebackType
 
     from taskstate.task import DeclaredPhase
@@ -69,7 +69,10 @@ class TaskContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task was asked to stop. A task that sees it should clean up and return."""
+        """Whether the task was asked to stop: for threads other than the main one, in which TaskCancelled is raised.
+
+        A task that sees it should clean up and raise TaskCancelled. One that returns has finished.
+        """
         return self._cancelled.is_set()
 
     def set_cancelled(self) -> None:
@@ -100,7 +103,7 @@ class TaskContext:
 
     def track(self, iterable: Iterable[Item], total: float | None = None) -> Iterator[Item]:
         """Yield the items, reporting each as done once the loop asks for the next. ``total``: len() where it has one."""
-        if total is None and hasattr(iterable, "__len__"):
+        if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         self.progress(0, total)
         for number, item in enumerate(iterable, 1):
