@@ -24,7 +24,7 @@ def request_id_of(in_body: str | None, in_headers: Sequence[str]) -> str:
     if len(in_headers) > 1:
         raise invalid_field(HEADER, "may be given once")
     if in_headers and not re.fullmatch(REQUEST_ID_PATTERN, in_headers[0]):
-        raise invalid_field(HEADER, "must be 1 to 128 printable ASCII characters")
+        raise invalid_field(HEADER, "must be 1 to 128 printable ASCII characters without spaces")
     if in_headers and in_body is not None and in_headers[0] != in_body:
         raise invalid_field("request_id", f"differs from the header {HEADER}; give one of them")
     if in_headers:

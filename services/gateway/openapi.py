@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.openapi.utils import get_openapi
 
 from services.gateway import answers
+from services.gateway.openapi_30 import to_openapi_30
 from services.gateway.requests import REQUEST_ID_PATTERN
 
 if TYPE_CHECKING:
@@ -70,4 +71,5 @@ def _schema(app: FastAPI) -> dict[str, Any]:
             operation["responses"].pop("422", None)
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
-    return schema
+    older: dict[str, Any] = to_openapi_30(schema)
+    return older

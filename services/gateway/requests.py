@@ -20,7 +20,7 @@ TIMEOUT_SECONDS_MAX = 30 * 24 * 3600
 
 TYPE_PATTERN = r"^[a-z][a-z0-9_.]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
-REQUEST_ID_PATTERN = r"^[\x20-\x7e]{1,128}$"
+REQUEST_ID_PATTERN = r"^[\x21-\x7e]{1,128}$"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

@@ -134,7 +134,7 @@ function howCell(task) {
   const cell = element("td");
   const took = task.execution_duration === null ? "" : span(task.execution_duration * 1000);
   const reason = task.reason ? REASONS[task.reason] ?? task.reason : "";
-  const how = { succeeded: took ? `Finished in ${took}` : "Finished", lost: "The worker vanished. The outcome is not known." }[task.state] ?? ([reason, took && `after ${took}`].filter(Boolean).join(" ") || WORDS[task.state]);
+  const how = { cancelled: took ? `Stopped after ${took}` : "Stopped before it ran", succeeded: took ? `Finished in ${took}` : "Finished", lost: "The worker vanished. The outcome is not known." }[task.state] ?? ([reason, took && `after ${took}`].filter(Boolean).join(" ") || WORDS[task.state]);
   const said = task.error ? `${task.error.type}: ${task.error.message}` : task.message;
   cell.append(element("div", "", how));
   if (said) cell.append(element("div", "meta", visible(said)));

@@ -117,6 +117,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"request_id": ""}, "request_id"),
     ({"request_id": "x" * 129}, "request_id"),
     ({"request_id": "a\r\nb"}, "request_id"),
+    ({"request_id": "a b"}, "request_id"),
     ({"request_id": "ä"}, "request_id"),
     ({"request_id": 7}, "request_id"),
     ({"group": "g" * 129}, "group"),
