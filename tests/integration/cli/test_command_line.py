@@ -294,11 +294,20 @@ def test_logs_are_filtered_escaped_and_resumable(run, service):
 
 def test_watch_of_several_ends_with_the_last_and_fails_if_one_did(run, service):
     service.add(make_task(1), make_task(2))
+    told_later = transition(make_task(2), task_pb2.TASK_STATE_RUNNING, kind=task_pb2.TASK_EVENT_KIND_PHASE)
+    told_later.changes[0].event.message = "fetch began"
+    told_later.changes[0].ClearField("task")
     service.watches = [
         [
             snapshot(make_task(1), make_task(2)),
             transition(make_task(1, task_pb2.TASK_STATE_SUCCEEDED, revision=20), task_pb2.TASK_STATE_RUNNING),
             progress(make_task(2, revision=21, message="progress is no line")),
+            told_later,
+            transition(
+                make_task(1, task_pb2.TASK_STATE_SUCCEEDED, revision=21),
+                task_pb2.TASK_STATE_SUCCEEDED,
+                kind=task_pb2.TASK_EVENT_KIND_EXITED,
+            ),
             transition(make_task(2, task_pb2.TASK_STATE_LOST, revision=22), task_pb2.TASK_STATE_RUNNING),
         ]
     ]
@@ -307,8 +316,10 @@ def test_watch_of_several_ends_with_the_last_and_fails_if_one_did(run, service):
     lines = [line.split(" ", 1)[1] for line in result.stdout.splitlines()]
     assert lines[0].startswith("canary 00000001 Running: Attempt 1 of 1 on w-1")
     assert lines[2] == "canary 00000001 Succeeded: Finished in 41 s."
-    assert lines[3] == "canary 00000002 Lost: The worker vanished. The outcome is not known."
-    assert len(lines) == 4
+    assert lines[3] == "canary 00000002 phase: fetch began"
+    assert lines[4] == "canary 00000001 process exited"
+    assert lines[5] == "canary 00000002 Lost: The worker vanished. The outcome is not known."
+    assert len(lines) == 6
 
 
 def test_watch_as_json_tells_resets_and_losses(run, service):

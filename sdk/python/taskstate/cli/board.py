@@ -82,6 +82,12 @@ class Board:
             self._active.clear()
             self._is_full = False
 
+    def known(self, task_id: str) -> task_pb2.Task | None:
+        """What is known of the task; None if it was never seen, or ended long ago."""
+        with self._lock:
+            active = self._active.get(task_id)
+            return active or next((task for task in self._ended if task.task_id == task_id), None)
+
     def content(self) -> BoardContent:
         """What to show now."""
         with self._lock:

@@ -13,6 +13,7 @@ from taskstate.v1.task_service_pb2 import Checkpoint, TaskChange
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from taskstate.cli.board import Board
     from taskstate.cli.link import Link
     from taskstate.task_watch import WatchItem
     from taskstate.v1.task_pb2 import TaskEvent
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class BoardLines:
     """Prints changes as they come; progress is left out, as it would bury what matters among many tasks."""
 
-    def __init__(self, link: Link, console: Console) -> None:
+    def __init__(self, board: Board, link: Link, console: Console) -> None:
+        self._board = board
         self._link = link
         self._console = console
         self._in_snapshot = True
@@ -41,10 +43,11 @@ class BoardLines:
             self._print(f"{words.task_label(item.task)} {text.short_id(item.task.task_id)} {self._standing(item)}")
 
     def _print_transition(self, event: TaskEvent, change: TaskChange) -> None:
-        is_newest = change.HasField("task") and change.task.state == event.to
-        name = f"{words.task_label(change.task)} " if change.HasField("task") else ""
+        # Of several transitions in one message only the newest brings the task.
+        task = change.task if change.HasField("task") else self._board.known(event.task_id)
+        name = f"{words.task_label(task)} " if task is not None else ""
         what = words.event_words(event)
-        if is_newest and has_ended(change.task):
+        if change.HasField("task") and has_ended(change.task) and getattr(event, "from") != event.to:
             what = self._standing(change)
         elif event.message:
             what = f"{what}: {text.escape(event.message)}"

@@ -112,7 +112,7 @@ def show_board(items: TaskWatch, console: Console, until_ended: set[str]) -> dic
     if is_live(console):
         with end_at_sigterm(), BoardView(board, link, console):
             return _run_board(items, board, link, lambda _item, _notice: None, until_ended)
-    lines = BoardLines(link, console)
+    lines = BoardLines(board, link, console)
     return _run_board(items, board, link, lines.take, until_ended)
 
 
