@@ -117,9 +117,6 @@ BAD: dict[str, list[Any]] = {
         "]" * 1000 + "[" * 1016,
         "1e400",
         '{"a":[-1e999]}',
-        "9" * 4301,
-        "-" + "9" * 5000,
-        "9" * 1_000_000,
     ],
     "json_object": [
         "[]",
@@ -131,7 +128,6 @@ BAD: dict[str, list[Any]] = {
         nested(17),
         '{"a":"' + "x" * 65536 + '"}',
         '{"a":' + "9" * 10**6 + "}",
-        '{"a":' + "9" * 60_000 + "}",
     ],
 }
 
@@ -160,11 +156,19 @@ GOOD: dict[str, list[Any]] = {
         '{"a":{"a":1}}',
         "[" * 16 + "]" * 16,
         nested(16),
-        "9" * 4300,
+        "9" * 5000,
+        "-" + "9" * 1_000_000,
         "1e308",
         '{"__proto__":1,"":2}',
     ],
-    "json_object": ["", "{}", '{"a":[1,"ü",null]}', nested(16), '{"a":"' + "x" * 65528 + '"}'],
+    "json_object": [
+        "",
+        "{}",
+        '{"a":[1,"ü",null]}',
+        nested(16),
+        '{"a":"' + "x" * 65528 + '"}',
+        '{"a":' + "9" * 60_000 + "}",
+    ],
 }
 
 
@@ -192,7 +196,9 @@ def test_bad_values_are_refused_with_their_field(name: str, value: Any):
 @pytest.mark.parametrize(("name", "value"), cases(GOOD))
 def test_good_values_pass(name: str, value: Any):
     check = Checker()
+    began = time.process_time()
     CHECKS[name](check, value)
+    assert time.process_time() - began < 0.5
     check.done()
 
 
