@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,70 +13,85 @@ from taskstate.cli import options
 if TYPE_CHECKING:
     from taskstate.v1.task_service_pb2 import CreateTaskResponse
 
-_ADVANCED = "Policy (the type decides what is left out)"
-_Span = Annotated[float | None, typer.Option(parser=options.seconds_from_text, metavar="TIME")]
+_POLICY: Final = "Policy (the type decides what is left out)"
+
+_TypeName = Annotated[str, typer.Argument(metavar="TYPE", help="What to run, for example canary.")]
+_Pairs = Annotated[
+    list[str] | None,
+    typer.Option("-p", "--param", metavar="KEY=VALUE", help="One key of the input; JSON or text; may be repeated."),
+]
+_Payload = Annotated[
+    str | None,
+    typer.Option("--payload", metavar="JSON", help="The whole input; @FILE reads a file and - standard input."),
+]
+_Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show it live until it has ended.")]
+_Name = Annotated[str, typer.Option("--name", help="A name, for people.")]
+_Queue = Annotated[str, typer.Option("--queue", help="The queue to carry it.")]
+_Group = Annotated[str, typer.Option("--group", help="A group whose limit it obeys.")]
+_RequestId = Annotated[
+    str, typer.Option("--request-id", help="Idempotency key: a second run with it answers the first one's task.")
+]
+_JobType = Annotated[str, typer.Option("--job-type", help="How it came to be, in your words.")]
+_Priority = Annotated[
+    int, typer.Option("--priority", min=-10, max=10, help="Larger goes first.", rich_help_panel=_POLICY)
+]
+_Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        parser=options.seconds_from_text,
+        metavar="TIME",
+        help="Longest time of one attempt: 90, 5m, 2h.",
+        rich_help_panel=_POLICY,
+    ),
+]
+_StallTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--stall-timeout",
+        parser=options.seconds_from_text,
+        metavar="TIME",
+        help="Longest time without progress.",
+        rich_help_panel=_POLICY,
+    ),
+]
+_MaxAttempts = Annotated[
+    int | None,
+    typer.Option("--max-attempts", min=1, max=100, help="How often to try in all.", rich_help_panel=_POLICY),
+]
+_RetryOnLoss = Annotated[
+    bool | None,
+    typer.Option(
+        "--retry-on-loss/--no-retry-on-loss", help="Try again if the worker vanishes.", rich_help_panel=_POLICY
+    ),
+]
+_NotBefore = Annotated[
+    str | None,
+    typer.Option(
+        "--not-before",
+        metavar="TIME",
+        help="Not to run before: 2026-11-23T14:00, or 10m from now.",
+        rich_help_panel=_POLICY,
+    ),
+]
 
 
 def run(
-    type_: Annotated[str, typer.Argument(metavar="TYPE", help="What to run, for example canary.")],
-    pairs: Annotated[
-        list[str] | None,
-        typer.Option("-p", "--param", metavar="KEY=VALUE", help="One key of the input; JSON or text; may be repeated."),
-    ] = None,
-    payload: Annotated[
-        str | None,
-        typer.Option("--payload", metavar="JSON", help="The whole input; @FILE reads a file and - standard input."),
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show it live until it has ended.")] = False,
-    name: Annotated[str, typer.Option("--name", help="A name, for people.")] = "",
-    queue: Annotated[str, typer.Option("--queue", help="The queue to carry it.")] = "",
-    group: Annotated[str, typer.Option("--group", help="A group whose limit it obeys.")] = "",
-    request_id: Annotated[
-        str, typer.Option("--request-id", help="Idempotency key: a second run with it answers the first one's task.")
-    ] = "",
-    job_type: Annotated[str, typer.Option("--job-type", help="How it came to be, in your words.")] = "",
-    priority: Annotated[
-        int, typer.Option("--priority", min=-10, max=10, help="Larger goes first.", rich_help_panel=_ADVANCED)
-    ] = 0,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--timeout",
-            parser=options.seconds_from_text,
-            metavar="TIME",
-            help="Longest time of one attempt: 90, 5m, 2h.",
-            rich_help_panel=_ADVANCED,
-        ),
-    ] = None,
-    stall_timeout: Annotated[
-        float | None,
-        typer.Option(
-            "--stall-timeout",
-            parser=options.seconds_from_text,
-            metavar="TIME",
-            help="Longest time without progress.",
-            rich_help_panel=_ADVANCED,
-        ),
-    ] = None,
-    max_attempts: Annotated[
-        int | None,
-        typer.Option("--max-attempts", min=1, max=100, help="How often to try in all.", rich_help_panel=_ADVANCED),
-    ] = None,
-    retry_on_loss: Annotated[
-        bool | None,
-        typer.Option(
-            "--retry-on-loss/--no-retry-on-loss", help="Try again if the worker vanishes.", rich_help_panel=_ADVANCED
-        ),
-    ] = None,
-    not_before: Annotated[
-        str | None,
-        typer.Option(
-            "--not-before",
-            metavar="TIME",
-            help="Not to run before: 2026-11-23T14:00, or 10m from now.",
-            rich_help_panel=_ADVANCED,
-        ),
-    ] = None,
+    type_: _TypeName,
+    pairs: _Pairs = None,
+    payload: _Payload = None,
+    follow: _Follow = False,
+    name: _Name = "",
+    queue: _Queue = "",
+    group: _Group = "",
+    request_id: _RequestId = "",
+    job_type: _JobType = "",
+    priority: _Priority = 0,
+    timeout: _Timeout = None,
+    stall_timeout: _StallTimeout = None,
+    max_attempts: _MaxAttempts = None,
+    retry_on_loss: _RetryOnLoss = None,
+    not_before: _NotBefore = None,
     as_json: options.AsJson = False,
     target: options.Target = None,
 ) -> None:
