@@ -34,6 +34,7 @@ def parse(line: str) -> LogLine:
 
 
 def printable(text: str) -> str:
-    """Make foreign text safe and short enough for one line of a terminal: control characters are escaped."""
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text.strip())
+    """Make foreign text safe and short for a terminal: its first line, with control characters escaped."""
+    first = text.strip().partition("\n")[0]
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in first)
     return safe if len(safe) <= _TEXT_CHARACTERS_MAX else safe[: _TEXT_CHARACTERS_MAX - 1] + "…"

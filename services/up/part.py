@@ -173,8 +173,10 @@ class Part:
 
     def _end_in_words(self) -> str:
         code = self._process.returncode if self._process else None
-        how = f"was ended by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
-        words = printable(self._last_words())
+        was_killed = code is not None and code < 0
+        how = f"was ended by {signal.Signals(-code).name}" if code and was_killed else f"ended with exit code {code}"
+        # Who is killed did not know it: its last words are about something else.
+        words = "" if was_killed else printable(self._last_words())
         return f"{self.name} {how}{f': {words}' if words else ''} (log: {self._log.path})."
 
     def _last_words(self) -> str:

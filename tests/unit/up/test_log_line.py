@@ -24,6 +24,10 @@ def test_control_characters_do_not_reach_the_terminal() -> None:
     assert parse(record(level="ERROR", message="\x1b[2Jgone\n")).shown == "\\x1b[2Jgone"
 
 
+def test_only_the_first_line_is_shown() -> None:
+    assert parse(record(level="ERROR", message="refused\n\tIs the server running?\n")).shown == "refused"
+
+
 def test_a_long_text_is_cut() -> None:
     assert len(printable("x" * 10_000)) == 300
 
