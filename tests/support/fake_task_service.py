@@ -15,7 +15,8 @@ import grpc
 from google.protobuf import any_pb2, timestamp_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from taskstate.v1 import task_pb2, task_service_pb2_grpc
+from taskstate.v1 import maintenance_service_pb2 as maintenance
+from taskstate.v1 import maintenance_service_pb2_grpc, task_pb2, task_service_pb2_grpc
 from taskstate.v1 import task_service_pb2 as pb
 
 T0_S = 1_790_000_000
@@ -108,12 +109,15 @@ def fail(
 
 
 @dataclass
-class FakeTaskService(task_service_pb2_grpc.TaskServiceServicer):
+class FakeTaskService(
+    task_service_pb2_grpc.TaskServiceServicer, maintenance_service_pb2_grpc.MaintenanceServiceServicer
+):
     """Set what it knows, then call it. Requests are kept for the test to look at."""
 
     tasks: dict[str, task_pb2.Task] = field(default_factory=dict)
     events: list[task_pb2.TaskEvent] = field(default_factory=list)
     lines: list[task_pb2.LogLine] = field(default_factory=list)
+    sweep_items: list[maintenance.SweepItem] = field(default_factory=list)
     watches: list[list[Step]] = field(default_factory=list)
     """One script for each watch to come; after its last step a watch stays open and silent."""
     failures: dict[str, list[Callable[[grpc.ServicerContext], None]]] = field(default_factory=dict)
@@ -177,6 +181,27 @@ class FakeTaskService(task_service_pb2_grpc.TaskServiceServicer):
             task=active[0] if active else None, queue_size=max(0, len(active) - 1), revision=10
         )
 
+    def CancelTask(self, request, context):  # noqa: N802
+        self._begin("CancelTask", request, context)
+        if request.task_id not in self.tasks:
+            fail(grpc.StatusCode.NOT_FOUND, "TASK_NOT_FOUND", f"no task {request.task_id}")(context)
+        task = self.tasks[request.task_id]
+        if task.HasField("end_time"):
+            fail(grpc.StatusCode.FAILED_PRECONDITION, "TASK_TERMINAL", "The task has ended: SUCCEEDED.")(context)
+        task.cancel.CopyFrom(task_pb2.Cancel(force=request.force, request_time=at(50), deadline_time=at(65)))
+        if request.force:
+            task.state, task.reason = task_pb2.TASK_STATE_FAILED, task_pb2.TASK_REASON_FORCE_CANCELLED
+        elif task.state != task_pb2.TASK_STATE_RUNNING:
+            task.state, task.cancel.outcome = task_pb2.TASK_STATE_CANCELLED, task_pb2.CANCEL_OUTCOME_CONFIRMED
+        return pb.CancelTaskResponse(task=task)
+
+    def PlanSweep(self, request, context):  # noqa: N802
+        self._begin("PlanSweep", request, context)
+        start = int(request.page_token or 0)
+        rest = str(start + 2) if start + 2 < len(self.sweep_items) else ""
+        items = self.sweep_items[start : start + 2]
+        return maintenance.PlanSweepResponse(items=items, next_page_token=rest, revision=10)
+
     def ListTaskEvents(self, request, context):  # noqa: N802
         self._begin("ListTaskEvents", request, context)
         start = int(request.page_token or 0)
@@ -214,6 +239,7 @@ def serving(service: FakeTaskService) -> Iterator[str]:
     """Serves it on loopback; answers the target."""
     server = grpc.server(ThreadPoolExecutor(max_workers=8, thread_name_prefix="fake-task-service"))
     task_service_pb2_grpc.add_TaskServiceServicer_to_server(service, server)
+    maintenance_service_pb2_grpc.add_MaintenanceServiceServicer_to_server(service, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

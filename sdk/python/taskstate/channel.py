@@ -30,6 +30,7 @@ _IDEMPOTENT: Final = (
     (_TASK_SERVICE, "GetActiveTask"),
     (_TASK_SERVICE, "ListTaskEvents"),
     (_TASK_SERVICE, "ListTaskLogs"),
+    (_TASK_SERVICE, "CancelTask"),
     (_MAINTENANCE_SERVICE, "AcquireDispatches"),
     (_MAINTENANCE_SERVICE, "ConfirmDispatches"),
     (_MAINTENANCE_SERVICE, "PlanSweep"),

@@ -32,7 +32,13 @@ from taskstate.channel import DEFAULT_TARGET, sync_channel
 from taskstate.errors import from_rpc_error
 from taskstate.json_view import log_level_from_text, state_from_text
 from taskstate.task_watch import TaskWatch, WatchReset
-from taskstate.v1 import task_pb2, task_service_pb2, task_service_pb2_grpc
+from taskstate.v1 import (
+    maintenance_service_pb2,
+    maintenance_service_pb2_grpc,
+    task_pb2,
+    task_service_pb2,
+    task_service_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from taskstate.v1.maintenance_service_pb2 import SweepItem
     from taskstate.v1.task_pb2 import LogLine, Task, TaskEvent
 
 TARGET_VARIABLE: Final = "TASKSTATE_TARGET"
@@ -105,6 +112,7 @@ class TaskStateClient:
         # A create is repeated by the channel as well, which is safe because each one here carries a request_id.
         self._channel: grpc.Channel = sync_channel(self.target, retry_creates=True)
         self._stub: Any = task_service_pb2_grpc.TaskServiceStub(self._channel)
+        self._maintenance: Any = maintenance_service_pb2_grpc.MaintenanceServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -144,6 +152,35 @@ class TaskStateClient:
             request.request_id = str(uuid.uuid4())
         answer: task_service_pb2.CreateTaskResponse = self._call(self._stub.CreateTask, request)
         return answer
+
+    # --- stopping -----------------------------------------------------------------------------------------------------
+
+    def cancel(self, task_id: str, force: bool = False) -> Task:
+        """Asks to stop the task and answers it as it is then; its ``cancel`` is the receipt. Does not wait for the end.
+
+        A waiting task is CANCELLED at once. A running one stays RUNNING until it stops: it is told, then its process is
+        ended, and it is over at the receipt's deadline in any case. ``force``: the state is FAILED (FORCE_CANCELLED) at
+        once, and the process is ended after that. May be called again; once the task has ended, FAILED_PRECONDITION
+        with the reason TASK_TERMINAL. NOT_FOUND for an unknown task.
+        """
+        answer: task_service_pb2.CancelTaskResponse = self._call(
+            self._stub.CancelTask, task_service_pb2.CancelTaskRequest(task_id=task_id, force=force)
+        )
+        return answer.task
+
+    def plan_sweep(self, max_age_s: float | None = None, *, page_size: int = 0) -> Iterator[SweepItem]:
+        """What the stale sweep would look at now, with its verdict and the evidence; changes nothing.
+
+        ``max_age_s``: also the attempts that are alive and run longer than so many seconds (OVERDUE). Page by page as
+        you iterate; each page is judged when it is read.
+        """
+        request = maintenance_service_pb2.PlanSweepRequest(page_size=page_size, max_age=_duration(max_age_s))
+        while True:
+            answer = self._call(self._maintenance.PlanSweep, request)
+            yield from answer.items
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return
 
     # --- reading ------------------------------------------------------------------------------------------------------
 

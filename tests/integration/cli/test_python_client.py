@@ -10,6 +10,7 @@ import grpc
 import pytest
 from taskstate.client import TaskStateClient
 from taskstate.errors import TaskStateError
+from taskstate.v1 import maintenance_service_pb2 as maintenance
 from taskstate.v1 import task_pb2
 from taskstate.v1 import task_service_pb2 as pb
 
@@ -105,6 +106,36 @@ def test_active_tells_an_idle_group_from_a_busy_one(service, client):
     service.add(make_task(1, group="agent"), make_task(2, task_pb2.TASK_STATE_PENDING, group="agent"))
     active = client.active("agent")
     assert (active.task.task_id, active.queue_size) == (make_id(1), 1)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_cancel_answers_the_task_with_its_receipt_and_is_repeated_while_the_service_is_away(service, client, force):
+    service.add(make_task(1))
+    service.failures["CancelTask"] = [UNAVAILABLE]
+    task = client.cancel(make_id(1), force=force)
+    assert [(request.task_id, request.force) for request in service.requests_of(pb.CancelTaskRequest)] == [
+        (make_id(1), force),
+        (make_id(1), force),
+    ]
+    assert (task.cancel.force, task.state == task_pb2.TASK_STATE_FAILED) == (force, force)
+
+
+def test_a_cancel_that_changes_nothing_is_an_error(service, client):
+    service.add(make_task(1, task_pb2.TASK_STATE_SUCCEEDED))
+    with pytest.raises(TaskStateError) as raised:
+        client.cancel(make_id(1))
+    assert (raised.value.code, raised.value.reason) == ("FAILED_PRECONDITION", "TASK_TERMINAL")
+    with pytest.raises(TaskStateError) as raised:
+        client.cancel(make_id(2))
+    assert raised.value.code == "NOT_FOUND"
+
+
+def test_the_plan_of_a_sweep_goes_on_to_the_last_page(service, client):
+    service.sweep_items = [maintenance.SweepItem(task_id=make_id(number)) for number in range(5)]
+    assert [item.task_id for item in client.plan_sweep()] == [make_id(number) for number in range(5)]
+    assert not service.requests_of(maintenance.PlanSweepRequest)[0].HasField("max_age")
+    next(client.plan_sweep(max_age_s=1.5))
+    assert service.requests_of(maintenance.PlanSweepRequest)[-1].max_age.ToMilliseconds() == 1500
 
 
 def test_errors_carry_code_reason_and_fields(service, client):
