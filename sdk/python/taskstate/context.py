@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from collections.abc import Sized
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from taskstate.task import PHASES_MAX, is_phase_id, phase_title
 from taskstate.worker.outgoing import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from taskstate.task import DeclaredPhase
