@@ -139,6 +139,14 @@ class ActiveTask(_Answer):
     queue_size: Annotated[int, Field(description="How many of the group wait.")]
 
 
+class Stopped(_Answer):
+    """A request to stop a task was accepted; the task may go on until its `cancel` says otherwise."""
+
+    success: Literal[True]
+    message: Annotated[str, Field(description="What happens next, in words.")]
+    task: Annotated[Task, Field(description="The task as it is then; its `cancel` is the receipt.")]
+
+
 class TaskEvent(_Answer):
     """One transition of a task."""
 

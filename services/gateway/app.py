@@ -28,6 +28,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.openapi import describe
 from services.gateway.readiness import Readiness
 from services.gateway.shared_watch import SharedWatch
+from services.gateway.stop_routes import add_stop_routes
 from services.gateway.stream_route import add_stream_route
 from services.gateway.streams import Streams
 from services.gateway.strict_route import strict_route
@@ -72,6 +73,7 @@ class Gateway:
         router = self._api.router
         router.route_class = strict_route(settings)
         add_agent_routes(router, upstream)
+        add_stop_routes(router, upstream)
         add_history_route(router, upstream)
         add_task_routes(router, upstream)
         add_stream_route(router, upstream, self.fan_out, self.streams)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect
 
-from services.gateway.errors import GatewayReason, RefusedError
+from services.gateway.errors import GatewayReason, RefusedError, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,9 +37,28 @@ def malformed(message: str) -> RefusedError:
 async def read_json(request: Request, body_bytes_max: int, timeout_s: float) -> Any:
     """Read and parse a request's body. Raises RefusedError: 400, 408, 413 or 415."""
     check_content_type(request)
+    return parse_json_strictly(await _read_in_time(request, body_bytes_max, timeout_s))
+
+
+async def read_json_or_nothing(request: Request, body_bytes_max: int, timeout_s: float) -> Any:
+    """The same for a route whose body may be left out, which is answered as None. A null is refused, as it is a body.
+
+    Without a body there is no content type to keep pages of other sites out; the caller has to.
+    """
+    body = await _read_in_time(request, body_bytes_max, timeout_s)
+    if not body:
+        return None
+    check_content_type(request)
+    value = parse_json_strictly(body)
+    if value is None:
+        raise invalid_field("body", "must be a JSON object, or be left out")
+    return value
+
+
+async def _read_in_time(request: Request, body_bytes_max: int, timeout_s: float) -> bytes:
     try:
         async with asyncio.timeout(timeout_s):
-            body = await _read(request.stream(), request.headers.get("content-length"), body_bytes_max)
+            return await _read(request.stream(), request.headers.get("content-length"), body_bytes_max)
     except TimeoutError:
         raise RefusedError(
             408,
@@ -51,7 +70,6 @@ async def read_json(request: Request, body_bytes_max: int, timeout_s: float) -> 
     except ClientDisconnect:
         # Nobody hears this answer; it ends the request without being taken for a fault of ours.
         raise malformed("the body was cut off") from None
-    return parse_json_strictly(body)
 
 
 def check_content_type(request: Request) -> None:

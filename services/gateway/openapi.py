@@ -26,6 +26,7 @@ DESCRIPTION: Final = (
 )
 _MEANINGS: Final = {
     400: "The request is wrong: a field or parameter, the JSON itself, or a cursor.",
+    403: "The request comes from a page of an origin that is not configured.",
     404: "No task has this id; it may have been purged.",
     409: "The request_id was used with other contents.",
     413: "The body is too large.",

@@ -10,15 +10,15 @@ from taskstate.json_view import log_level_from_text, state_from_text
 from taskstate.v1 import task_pb2, task_service_pb2
 
 from services.gateway.errors import RefusedError, invalid_field
-from services.gateway.requests import QUEUE_PATTERN, TYPE_PATTERN, Time
+from services.gateway.requests import QUEUE_PATTERN, TYPE_PATTERN, UUID_PATTERN, Time
 from services.gateway.times import parse_time
 
-UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 PAGE_DEFAULT = 50
 PAGE_MAX = 500
 INT64_MAX = 2**63 - 1
 
 _DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+_TRUTHS = {"true": True, "false": False, "1": True, "0": False}
 
 
 def _whole_number(value: Any) -> Any:
@@ -27,6 +27,15 @@ def _whole_number(value: Any) -> Any:
         if not _DIGITS.fullmatch(value):
             raise ValueError("must be a whole number, not negative")
         return int(value)
+    return value
+
+
+def _truth(value: Any) -> Any:
+    """Take true and false, 1 and 0: the lax reading of truth values would take "off" and "y" as well."""
+    if isinstance(value, str):
+        if value.lower() not in _TRUTHS:
+            raise ValueError("must be true or false")
+        return _TRUTHS[value.lower()]
     return value
 
 
@@ -91,6 +100,9 @@ Order = Annotated[Literal["newest", "oldest"], Query(description="By creation.")
 Attempt = Annotated[int | None, BeforeValidator(_whole_number), Query(ge=1, le=2**31 - 1)]
 LevelText = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] | None, Query(description="This grave or graver.")
+]
+Force = Annotated[
+    bool, BeforeValidator(_truth), Query(description="End the state at once, and the process after that.")
 ]
 Sequence64 = Annotated[
     int,

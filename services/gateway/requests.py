@@ -20,6 +20,7 @@ TIMEOUT_SECONDS_MAX = 30 * 24 * 3600
 
 TYPE_PATTERN = r"^[a-z][a-z0-9_.]{0,63}$"
 QUEUE_PATTERN = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 REQUEST_ID_PATTERN = r"^[\x21-\x7e]{1,128}$"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -143,6 +144,19 @@ class StartAgent(_Body):
             job_type=self.job_type,
             trigger_source="api",
         )
+
+
+class StopAgent(_Body):
+    """Which agent run to stop, and how. May be left out altogether: the active run, without force."""
+
+    task_id: Annotated[
+        str | None, Field(pattern=UUID_PATTERN, description="A lower-case UUID; by default the active run.")
+    ] = None
+    force: Annotated[bool, Field(description="End the state at once, and the process after that.")] = False
+
+
+class CancelTask(_Body):
+    """Nothing more than the path and the query say; may be left out altogether."""
 
 
 def _duration(seconds: float) -> Duration:

@@ -61,6 +61,8 @@ class StreamSession:
         try:
             while True:
                 await self._catch_up(subscription)
+                # Our own watch has just told a checkpoint; the shared one's is older, and its clock would run backwards.
+                self._told_checkpoint = self._fan_out.checkpoint
                 await self._live(subscription)
                 self._fan_out.behind_count += 1
         finally:

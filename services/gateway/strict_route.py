@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from services.gateway.errors import invalid_field
-from services.gateway.json_body import read_json
+from services.gateway.json_body import read_json, read_json_or_nothing
+from services.gateway.same_site import check_same_site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 
 
 class _ParsedRequest(Request):
-    """A request whose body has been read and parsed strictly already, so that FastAPI's own reading finds the result."""
+    """A request whose body has been read and parsed strictly already, so that FastAPI's own reading finds the result.
+
+    None stands for no body at all.
+    """
 
     def __init__(self, scope: Scope, value: Any) -> None:
         super().__init__(scope)
         self._value = value
 
     async def body(self) -> bytes:
-        """Tell that there is a body; its bytes are of no further use."""
-        return b"parsed"
+        """Tell whether there is a body; its bytes are of no further use."""
+        return b"" if self._value is None else b"parsed"
 
     async def json(self) -> Any:
         """Answer the parsed body."""
@@ -46,16 +50,20 @@ def strict_route(settings: GatewaySettings) -> type[APIRoute]:
             """Check the query and read the body before FastAPI looks at either."""
             handle = super().get_route_handler()
             repeatable = {
-                field.alias: typing.get_origin(field.field_info.annotation) is list
-                for field in self.dependant.query_params
+                parameter.alias: typing.get_origin(parameter.field_info.annotation) is list
+                for parameter in self.dependant.query_params
             }
-            takes_body = self.body_field is not None
+            field = self.body_field
+            takes_body, needs_body = field is not None, field is not None and field.field_info.is_required()
 
             async def strict_handle(request: Request) -> Response:
                 check_query(request, repeatable)
-                if takes_body:
-                    value = await read_json(request, settings.body_bytes_max, settings.receive_timeout_seconds)
-                    request = _ParsedRequest(request.scope, value)
+                limits = (settings.body_bytes_max, settings.receive_timeout_seconds)
+                if needs_body:
+                    request = _ParsedRequest(request.scope, await read_json(request, *limits))
+                elif takes_body:
+                    check_same_site(request, settings.cors_origins)
+                    request = _ParsedRequest(request.scope, await read_json_or_nothing(request, *limits))
                 return await handle(request)
 
             return strict_handle

@@ -60,6 +60,10 @@ class Upstream:
         """Read a group's active task."""
         return await self._call(self._stub.GetActiveTask, request, actor)
 
+    async def cancel_task(self, request: api.CancelTaskRequest, actor: str) -> api.CancelTaskResponse:
+        """Ask to stop a task."""
+        return await self._call(self._stub.CancelTask, request, actor)
+
     async def list_task_events(self, request: api.ListTaskEventsRequest, actor: str) -> api.ListTaskEventsResponse:
         """Read a page of a task's audit trail."""
         return await self._call(self._stub.ListTaskEvents, request, actor)
