@@ -16,7 +16,7 @@ DEV := $(VENV)/.dev-installed
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test lint gen verify
+.PHONY: help demo up test drills lint gen verify
 
 help: ## list these commands
 	@echo "taskstate: the truth about background jobs."
@@ -34,6 +34,9 @@ up: $(RUNTIME) ## start everything and serve until Ctrl-C
 
 test: $(DEV) ## run all tests, then show how much of the code they ran
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec sh scripts/test.sh $(ARGS)
+
+drills: $(DEV) ## kill, freeze and cut off real processes at default settings, and print how soon the truth was told
+	@exec $(BIN)/python -m tests.drills $(ARGS)
 
 lint: $(DEV) ## check style, types, who imports whom, and the API
 	$(BIN)/ruff check

@@ -154,7 +154,7 @@ def finish(task: Task, _facts: Facts, command: FinishAttempt, now: datetime, _re
 
 def exited(task: Task, _facts: Facts, command: AttemptExited, now: datetime, _revision: int) -> Ruling:
     """The process has gone: its slot is free. Without a last word before, the attempt ends here."""
-    if task.fencing_token != command.fencing_token:
+    if task.attempt == 0 or task.fencing_token != command.fencing_token:
         return token_lost(task, command)
     if task.gone_time is not None:
         return NO_CHANGE

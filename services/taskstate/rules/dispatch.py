@@ -8,7 +8,7 @@ from typing import Any
 
 from services.taskstate import progress
 from services.taskstate.command import ConfirmDispatch, CreateTask, HandOut, NoteWait, Refused, ReleaseDispatch
-from services.taskstate.model import EventKind, Spec, Task, TaskState, TaskType, WaitReason
+from services.taskstate.model import EventKind, Reason, Spec, Task, TaskState, TaskType, WaitReason
 from services.taskstate.rules.common import DISPATCHABLE, NO_CHANGE, Change, Facts, Ruling, stale, wait_reason_of
 
 DISPATCH_LEASE = timedelta(seconds=10)
@@ -136,7 +136,13 @@ def release(task: Task, facts: Facts, command: ReleaseDispatch, now: datetime, _
     """QUEUED (or handed out) back to waiting: the message was taken and will not be started."""
     if command.dispatch != task.dispatch or not task.is_unstarted:
         return stale(task, command.dispatch)
-    fields: dict[str, Any] = {"state": TaskState.PENDING, "handed_out_time": None, "slot": None, "due_time": None}
+    fields: dict[str, Any] = {
+        "state": TaskState.PENDING,
+        "reason": Reason.NONE,
+        "handed_out_time": None,
+        "slot": None,
+        "due_time": None,
+    }
     waits_for = wait_reason_of(replace(task, **fields), facts, now)
     return Change(
         fields | {"wait_reason": waits_for}, EventKind.RELEASED, "A worker handed its message back unstarted."

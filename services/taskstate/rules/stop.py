@@ -78,7 +78,12 @@ def _force(task: Task, now: datetime) -> Change:
     asked = Cancel(force=True, request_time=now, deadline_time=now + KILL_GRACE)
     if earlier is not None:
         # Force after a plain stop is one story: what was delivered stays delivered.
-        asked = replace(asked, request_time=earlier.request_time, deliver_time=earlier.deliver_time)
+        asked = replace(
+            asked,
+            request_time=earlier.request_time,
+            deliver_time=earlier.deliver_time,
+            signal_time=earlier.signal_time,
+        )
     fields = forced | {
         "state": TaskState.FAILED,
         "end_time": now,

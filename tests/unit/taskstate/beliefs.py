@@ -53,6 +53,7 @@ def believe(model: Model, command: Command, answer: str, now: datetime, revision
             task.out_since = now
         case ReleaseDispatch():
             task.out_since = task.due = None
+            task.reason = Reason.NONE
         case StartAttempt():
             _start(task, command, now, revision)
         case CancelTask():
