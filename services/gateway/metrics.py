@@ -32,7 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         # The time of each series' first count doubles the page and tells nothing that a scrape does not.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "taskstate_gateway_requests_total",
