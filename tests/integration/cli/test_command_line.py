@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -85,7 +86,6 @@ def ended(state: task_pb2.TaskState, **fields) -> task_pb2.Task:
         (["run", "canary"], fail(grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_CONFLICT"), 4, "REQUEST_ID_CONFLICT"),
         (["run", "canary"], fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED"), 4, "LIMIT_EXCEEDED"),
         (["watch", "--target", UNUSED_PORT], None, 5, f"no TaskState answers at {UNUSED_PORT}. Start one"),
-        (["--target", UNUSED_PORT, "ls"], None, 5, f"no TaskState answers at {UNUSED_PORT}. Start one"),
         (["ls"], fail(grpc.StatusCode.DEADLINE_EXCEEDED), 5, "did not answer in time"),
         (["run", "canary"], fail(grpc.StatusCode.INTERNAL, "INTERNAL"), 1, "scripted (INTERNAL)"),
         (["worker", "--tasks", "not-a-module", "--queues", "a=0"], None, 2, "TASKSTATE_TASKS"),
@@ -99,6 +99,12 @@ def test_exit_codes_and_the_line_that_explains_them(run, service, words, prepare
     result = run(*words)
     assert (result.exit_code, said in " ".join(result.output.split())) == (code, True), result.output
     assert "Traceback" not in result.output
+
+
+def test_the_target_may_stand_before_the_command_and_wins_over_the_environment(run, monkeypatch):
+    target = os.environ["TASKSTATE_TARGET"]
+    monkeypatch.setenv("TASKSTATE_TARGET", UNUSED_PORT)
+    assert run("--target", target, "ls").exit_code == 0
 
 
 def test_run_sends_what_was_asked_for(run, service):
