@@ -11,14 +11,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import pytest
 from sqlalchemy import Connection
 
 from services.taskstate import codec
-from services.taskstate.command import Accepted, AttemptCommand, Command, NoteWait
+from services.taskstate.command import Accepted, AttemptCommand, Command, CreateTask, NoteWait, Refused
 from services.taskstate.feed import FeedSettings
 from services.taskstate.model import TERMINAL_STATES, Event, EventKind, PhaseState, Task, TaskState, WaitReason
 from services.taskstate.service import Replica
@@ -37,6 +37,7 @@ THE_END = "the end"
 GROUP_LIMIT = 3
 TINY_RING = FeedSettings(ring_transitions_max=50, poll_s=0.2)
 FOLDED = {field.name for field in fields(Task)} - codec.HOT_FIELDS - codec.EVENT_LEFT_OUT - {"spec"}
+REFUSALS = {"REQUEST_ID_CONFLICT", "TASK_NOT_FOUND", "NOT_DISPATCHABLE", "STALE_DISPATCH", "TOKEN_LOST"}
 ALWAYS_SEEN = (
     EventKind.CREATED,
     EventKind.WAITING,
@@ -61,7 +62,7 @@ async def test_replicas_clients_and_watchers_together(database_url: str, monkeyp
         replicas = (first, second)
         watching = [_watch_in_pieces(random.Random(f"{SEED} watcher {n}"), replicas) for n in range(WATCHERS)]
         watchers = [asyncio.create_task(pieces) for pieces in watching]
-        tasks = [steps.create(group="few" if n % 2 else "", max_attempts=3) for n in range(TASKS)]
+        tasks = [_wanted(n) for n in range(TASKS)]
         acting = [_client(random.Random(f"{SEED} client {n}"), replicas, tasks) for n in range(CLIENTS)]
         told = sum(await asyncio.gather(*acting), Counter[str]())
         # A last word, so that watchers know when they have everything.
@@ -94,7 +95,12 @@ def _state(connection: Connection) -> dict[str, Task]:
 # -- who acts -----------------------------------------------------------------------------------------------------------
 
 
-async def _client(rng: random.Random, replicas: Sequence[Replica], tasks: Sequence[Command]) -> Counter[str]:
+def _wanted(number: int) -> CreateTask:
+    group = "few" if number % 2 else ""
+    return steps.create(request_id=f"task-{number}", request_hash="a", group=group, max_attempts=3)
+
+
+async def _client(rng: random.Random, replicas: Sequence[Replica], tasks: Sequence[CreateTask]) -> Counter[str]:
     """One client: picks a task and a replica, looks, acts; answers how often it was accepted and refused."""
     told: Counter[str] = Counter()
     for _ in range(STEPS_OF_A_CLIENT):
@@ -105,8 +111,9 @@ async def _client(rng: random.Random, replicas: Sequence[Replica], tasks: Sequen
         elif rng.random() < 0.75:
             command = _useful(rng, replica, task)
         else:
-            command = _any(rng, replica, task)
+            command = _any(rng, replica, task, wanted)
         outcome = await replica.pipeline.submit(command)
+        assert not isinstance(outcome, Refused) or outcome.reason in REFUSALS, outcome
         effective = isinstance(outcome, Accepted) and not outcome.no_op
         told["accepted" if effective else "refused"] += 1
         if effective and isinstance(command, AttemptCommand):
@@ -144,13 +151,14 @@ def _useful(rng: random.Random, replica: Replica, task: Task) -> Command:
     return steps.hand_out(task_id)
 
 
-def _any(rng: random.Random, replica: Replica, task: Task) -> Command:
+def _any(rng: random.Random, replica: Replica, task: Task, wanted: CreateTask) -> Command:
     """Any step, also one that must be refused."""
     task_id = task.task_id
     token = max(1, task.fencing_token + rng.choice((-1, 0, 0, 1)))
     dispatch = max(1, task.dispatch + rng.choice((-1, 0, 0, 1)))
     makers: list[Callable[[], Command]] = [
-        lambda: steps.create(task_id),
+        lambda: wanted,
+        lambda: replace(wanted, request_hash="b"),
         lambda: steps.hand_out(task_id),
         lambda: steps.confirm(task_id, dispatch),
         lambda: steps.start(replica, task_id, dispatch),

@@ -33,7 +33,7 @@ async def test_a_frozen_replica_holds_the_order_for_two_seconds_at_most(
             waited_s = time.monotonic() - before
         finally:
             process.send(signal.SIGCONT)
-        assert 1.0 < waited_s < 4.0
+        assert 1.0 < waited_s < 5.0
         # Going on, the frozen one finds its transaction gone, and runs the batch again.
         created = await load.stop()
         stored = query(database_url, "select task_id::text from task_spec where request_id <> ''")
