@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
     from taskstate.v1.task_pb2 import Task
 
+_NO_ACTIVE_TASK: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": answers.Error, "description": "No run is active (NO_ACTIVE_TASK), or no task has this id."}
+}
+
 
 def add_stop_routes(router: APIRouter, upstream: Upstream) -> None:
     """Add the routes that stop one task."""
@@ -31,7 +35,7 @@ def add_stop_routes(router: APIRouter, upstream: Upstream) -> None:
         tags=["agent"],
         summary="Stop an agent run",
         response_model=answers.Stopped,
-        responses=error_responses(400, 403, 404, 413, 415, 503, 504),
+        responses=error_responses(400, 403, 404, 413, 415, 503, 504) | _NO_ACTIVE_TASK,
     )
     async def stop_agent(request: Request, body: StopAgent | None = None) -> Response:
         """Ask to stop the run that is named, else the active one: the oldest that runs, else the oldest that waits."""

@@ -155,6 +155,22 @@ class MemoryTaskState(rpc.TaskServiceServicer):
         await self._begin("GetTask", request, context)
         return api.GetTaskResponse(task=await self._task(request.task_id, context), revision=self.revision)
 
+    async def CancelTask(self, request, context):  # noqa: N802
+        await self._begin("CancelTask", request, context)
+        task = await self._task(request.task_id, context)
+        if task.state not in ACTIVE:
+            await abort(context, Failure(grpc.StatusCode.FAILED_PRECONDITION, "TASK_TERMINAL", "The task has ended."))
+        was_running, now = task.state == pb.TASK_STATE_RUNNING, time_of(self.revision + 1)
+        asked = pb.Cancel(force=request.force, request_time=now, deadline_time=time_of(self.revision + 16))
+        if not was_running:
+            asked.outcome = pb.CANCEL_OUTCOME_CONFIRMED
+        task.cancel.CopyFrom(asked)
+        state = pb.TASK_STATE_RUNNING if was_running else pb.TASK_STATE_CANCELLED
+        if request.force:
+            state, task.reason = pb.TASK_STATE_FAILED, pb.TASK_REASON_FORCE_CANCELLED
+        self.move(task, state, pb.TASK_EVENT_KIND_CANCEL_REQUESTED)
+        return api.CancelTaskResponse(task=task)
+
     async def ListTasks(self, request, context):  # noqa: N802
         await self._begin("ListTasks", request, context)
         found = [t for t in reversed(self.tasks.values()) if not request.states or t.state in request.states]

@@ -19,6 +19,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from taskstate.v1 import maintenance_service_pb2 as maintenance
 from taskstate.v1 import task_pb2 as pb
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ _LIVENESS: Final = _words(dict(pb.Liveness.items()), "LIVENESS_", lower=True)
 _PHASE_STATES: Final = _words(dict(pb.PhaseState.items()), "PHASE_STATE_", lower=True)
 _EVENT_KINDS: Final = _words(dict(pb.TaskEventKind.items()), "TASK_EVENT_KIND_", lower=True)
 _CANCEL_OUTCOMES: Final = _words(dict(pb.CancelOutcome.items()), "CANCEL_OUTCOME_", lower=True)
+_SWEEP_VERDICTS: Final = _words(dict(maintenance.SweepVerdict.items()), "SWEEP_VERDICT_", lower=True)
 # Log levels keep the spelling of Python's logging, from which they come.
 _LOG_LEVELS: Final = _words(dict(pb.LogLevel.items()), "LOG_LEVEL_", lower=False)
 
@@ -282,6 +284,17 @@ def cancel_view(cancel: pb.Cancel) -> JsonObject:
         "exit_time": time_text(cancel.exit_time) if cancel.HasField("exit_time") else None,
         "deadline_time": time_text(cancel.deadline_time) if cancel.HasField("deadline_time") else None,
         "outcome": _CANCEL_OUTCOMES.get(cancel.outcome, _number_or_null(cancel.outcome)),
+    }
+
+
+def sweep_item_view(item: maintenance.SweepItem) -> JsonObject:
+    """Answer what a sweep would do with one task, and the evidence; `verdict` is a word such as "expired"."""
+    return {
+        "task_id": item.task_id,
+        "revision": str(item.revision),
+        "verdict": _word(_SWEEP_VERDICTS, item.verdict),
+        "why": item.why,
+        "task": task_view(item.task),
     }
 
 

@@ -326,8 +326,8 @@ async def test_unknown_ids(gateway: httpx.AsyncClient, path: str):
         "/static//etc/passwd",
         "/static/landing.js%00.html",
         "/docs/swagger-ui-bundle.js.map",
-        "/api/v1/tasks/cancel/x",
-        "/api/v2/agent/stop",
+        "/api/v1/tasks/cancel",
+        "/api/v1/tasks/cancel/x/y",
     ],
 )
 async def test_paths_that_lead_nowhere(gateway: httpx.AsyncClient, path: str):
@@ -344,6 +344,10 @@ async def test_paths_that_lead_nowhere(gateway: httpx.AsyncClient, path: str):
         ("PUT", "/api/v2/tasks", "GET, HEAD, POST, OPTIONS"),
         ("DELETE", f"/api/v2/tasks/{ID}", "GET, HEAD, OPTIONS"),
         ("GET", "/api/v2/agent/start", "POST, OPTIONS"),
+        ("GET", "/api/v2/agent/stop", "POST, OPTIONS"),
+        ("DELETE", "/api/v2/agent/stop", "POST, OPTIONS"),
+        ("GET", f"/api/v1/tasks/cancel/{ID}?force=true", "POST, OPTIONS"),
+        ("PUT", f"/api/v1/tasks/cancel/{ID}", "POST, OPTIONS"),
         ("POST", "/api/v2/stream", "GET, HEAD, OPTIONS"),
         ("HEAD", "/api/v2/agent/start", "POST, OPTIONS"),
         ("TRACE", "/healthz", "GET, HEAD, OPTIONS"),

@@ -221,6 +221,8 @@ async def test_the_description_is_true_to_what_is_served(gateway: httpx.AsyncCli
         ("POST", "/api/v2/agent/start"),
         ("GET", "/api/v2/agent/status/{task_id}"),
         ("GET", "/api/v2/agent/active"),
+        ("POST", "/api/v2/agent/stop"),
+        ("POST", "/api/v1/tasks/cancel/{task_id}"),
         ("GET", "/api/v2/jobs/history"),
         ("POST", "/api/v2/tasks"),
         ("GET", "/api/v2/tasks"),
