@@ -25,7 +25,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from taskstate import Fatal, TaskContext, task
+from taskstate import Fatal, TaskCancelled, TaskContext, task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,8 +90,7 @@ def _spin(context: TaskContext, order: Order) -> None:
 
 def _stall(context: TaskContext, order: Order) -> None:
     deadline = time.monotonic() + order.seconds
-    while not context.cancelled and (left := deadline - time.monotonic()) > 0:
-        time.sleep(min(left, 0.1))
+    _wait_until(context, deadline)
 
 
 def _fail(context: TaskContext, order: Order) -> None:
@@ -129,25 +128,31 @@ def _children(context: TaskContext, order: Order) -> None:
 
 
 def _go(context: TaskContext, order: Order, steps: int, pass_time: Callable[[TaskContext, float], None]) -> None:
-    """Take the first ``steps`` steps, evenly over the order's seconds; ends early when the task is asked to stop."""
+    """Take the first ``steps`` steps, evenly over the order's seconds."""
     start_s = time.monotonic()
     context.progress(0, order.steps)
     for step in range(1, steps + 1):
         pass_time(context, start_s + order.seconds * step / order.steps)
-        if context.cancelled:
-            return
         context.progress(step, order.steps, f"step {step} of {order.steps}")
 
 
 def _wait_until(context: TaskContext, deadline: float) -> None:
-    while not context.cancelled and (left := deadline - time.monotonic()) > 0:
+    while (left := deadline - time.monotonic()) > 0:
+        _stop_if_asked(context)
         time.sleep(min(left, 0.1))
 
 
 def _compute_until(context: TaskContext, deadline: float) -> None:
     number = 0
-    while not context.cancelled and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        _stop_if_asked(context)
         number = (number * 1103515245 + 12345) % 2**31
+
+
+def _stop_if_asked(context: TaskContext) -> None:
+    """In a worker TaskCancelled comes by itself; a caller without one, as a test is, only sets the flag."""
+    if context.cancelled:
+        raise TaskCancelled("the canary was asked to stop")
 
 
 MODES: Final[dict[str, Callable[[TaskContext, Order], None]]] = {

@@ -22,12 +22,12 @@ gRPC. The client is therefore looked up at its first use.
 from typing import TYPE_CHECKING, Any
 
 from taskstate.context import PhaseHandle, TaskContext
-from taskstate.task import Fatal, task
+from taskstate.task import Fatal, TaskCancelled, task
 
 if TYPE_CHECKING:
     from taskstate.client import TaskStateClient
 
-__all__ = ["Fatal", "PhaseHandle", "TaskContext", "TaskStateClient", "task"]
+__all__ = ["Fatal", "PhaseHandle", "TaskCancelled", "TaskContext", "TaskStateClient", "task"]
 
 
 def __getattr__(name: str) -> Any:

@@ -35,6 +35,18 @@ class Fatal(Exception):
     """Raise it to end a task for good: it is not tried again, though attempts remain."""
 
 
+class TaskCancelled(BaseException):
+    """Raised in the task's main thread when the task was asked to stop, in the middle of whatever it does.
+
+    Clean up within a few seconds and let it pass: the task then ends as cancelled. It is no Exception, so that a task
+    which goes on after every error does not go on after this one. A task that catches it and returns has finished. A
+    task may raise it itself, once ``context.cancelled`` says that it should stop.
+    """
+
+    # The name under which users import it, and under which it is told to TaskState.
+    __module__ = "taskstate"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeclaredPhase:
     """A phase that a type declares; it is shown as pending from the start."""
@@ -58,6 +70,8 @@ class TaskDefinition:
     """Longest time without progress. None for no limit."""
     max_attempts: int
     retry_on_loss: bool
+    exclusive: bool
+    """Whether two processes of one task must never run at once, even across a cut network."""
     phases: tuple[DeclaredPhase, ...]
     description: str
 
@@ -73,6 +87,7 @@ def task(
     max_attempts: int = 1,
     retry_on_loss: bool = False,
     stall_timeout: float | timedelta | None = None,
+    exclusive: bool = False,
     phases: Iterable[str | tuple[str, str]] = (),
 ) -> Callable[[TaskFunction], TaskFunction]:
     """Make a function the implementation of a task type.
@@ -83,7 +98,9 @@ def task(
     ``type``: `[a-z][a-z0-9_.]{0,63}`. ``queue``: where its tasks go unless the creator says otherwise. ``timeout`` and
     ``stall_timeout``: seconds or a timedelta; unset leaves the service's default deadline, and no stall limit.
     ``max_attempts``: from 1 to 100. ``retry_on_loss``: whether an attempt that was lost with its worker is tried again,
-    which is only right for work that may be done twice. ``phases``: ids, or (id, name) pairs, in order; sub-phases with
+    which is only right for work that may be done twice. ``exclusive``: whether two processes of one task must never run
+    at once: an attempt whose worker is cut off from TaskState is then stopped while TaskState still counts it as
+    running, instead of going on. ``phases``: ids, or (id, name) pairs, in order; sub-phases with
     dots, after their parents.
 
     Raises ValueError or TypeError for what cannot be meant, and ValueError when the type is taken by another function.
@@ -108,6 +125,7 @@ def task(
             stall_timeout_s=_seconds(stall_timeout, f"stall_timeout of task type {type}"),
             max_attempts=max_attempts,
             retry_on_loss=retry_on_loss,
+            exclusive=exclusive,
             phases=_declared_phases(type, phases),
             description=_description(function),
         )

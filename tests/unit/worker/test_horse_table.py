@@ -210,7 +210,7 @@ def sleeper() -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     os.close(pidfd)
 
 
-def test_a_fenced_attempt_is_killed_and_says_only_that_it_has_gone(
+def test_a_fenced_attempt_is_killed_and_says_only_that_it_was_killed_and_has_gone(
     scene: Scene, sleeper: tuple[subprocess.Popen[bytes], int]
 ) -> None:
     process, scene.horse.pidfd = sleeper
@@ -224,7 +224,9 @@ def test_a_fenced_attempt_is_killed_and_says_only_that_it_has_gone(
     scene.say(progress=api.ReportProgress(done=2))
     scene.say(finish=api.FinishAttempt(result="1"))
     scene.table.gone(RQ_WORKER, EXIT)
-    assert [kind for kind, _ in scene.sent()] == ["exited"]
+    # What was to be said already, the exit, is not forgotten by a second fence.
+    scene.table.fenced(api.Fenced(task_id=TASK, fencing_token=7))
+    assert [kind for kind, _ in scene.sent()] == ["cancel_receipt", "exited"]
 
 
 def test_a_process_that_ended_is_not_killed_again(sleeper: tuple[subprocess.Popen[bytes], int]) -> None:
@@ -243,3 +245,68 @@ def test_a_group_that_is_not_the_processs_own_is_spared() -> None:
     assert kill_group(process.pid, pidfd)
     assert process.wait(5) == -signal.SIGKILL
     os.close(pidfd)
+
+
+# --- Messages that are handed back, and what counts as news.
+
+
+def test_a_message_that_a_dead_rq_worker_had_taken_is_handed_back(scene: Scene) -> None:
+    scene.table.taken(RQ_WORKER, work_horse_pb2.MessageTaken(task_id=TASK, dispatch=3))
+    disposal = scene.table.gone(RQ_WORKER, None, with_rq_worker=True)
+    assert disposal == work_horse_pb2.DisposeMessage(task_id=TASK, dispatch=3, put_back=False)
+    assert scene.sent() == [("release", api.ReleaseDispatch(task_id=TASK, dispatch=3))]
+
+
+def test_a_start_that_was_not_sent_is_handed_back_with_its_rq_worker(scene: Scene) -> None:
+    scene.ask()
+    disposal = scene.table.gone(RQ_WORKER, EXIT, with_rq_worker=True)
+    assert disposal is not None
+    assert not disposal.put_back
+    assert [kind for kind, _ in scene.sent()] == ["release"]
+
+
+def test_a_start_that_may_have_been_granted_is_not_handed_back(scene: Scene) -> None:
+    sequence = scene.ask()
+    scene.sent()
+    disposal = scene.table.gone(RQ_WORKER, EXIT, with_rq_worker=True)
+    assert disposal is not None
+    assert disposal.put_back
+    assert scene.sent() == []
+    scene.table.refused(api.Refused(sequence=sequence, task_id=TASK, reason="STALE_DISPATCH"))
+    assert scene.sent() == []
+
+
+def test_a_running_attempt_is_not_handed_back(scene: Scene) -> None:
+    scene.start()
+    scene.table.gone(RQ_WORKER, EXIT, with_rq_worker=True)
+    assert [kind for kind, _ in scene.sent()] == ["exited"]
+
+
+def test_only_news_counts_as_progress(scene: Scene) -> None:
+    scene.start()
+    horse = scene.table.horses()[0]
+
+    def changes(**body: Any) -> bool:
+        scene.now += 1
+        scene.say(**body)
+        assert horse.last_sign_s == scene.now
+        return horse.changed_s == scene.now
+
+    assert changes(progress=api.ReportProgress(done=1, total=9))
+    assert not changes(progress=api.ReportProgress(done=1))
+    assert not changes(progress=api.ReportProgress(total=9))
+    assert changes(progress=api.ReportProgress(items_processed=1))
+    assert not changes(progress=api.ReportProgress(done=1, items_processed=1))
+    assert changes(progress=api.ReportProgress(done=1, message="other words"))
+    assert changes(progress=api.ReportProgress(phase_id="a", done=1))
+    assert not changes(sign_of_life=work_horse_pb2.SignOfLife())
+    assert changes(phase=api.ReportPhase(phase_id="a", state=task_pb2.PHASE_STATE_DONE))
+    assert changes(logs=api.AppendLogs(lines=[task_pb2.LogLine(sequence=1, text="x")]))
+
+
+def test_that_a_work_horse_heard_of_a_stop_is_told(scene: Scene) -> None:
+    scene.start()
+    scene.say(cancel_taken=work_horse_pb2.CancelTaken())
+    [(kind, receipt)] = scene.sent()
+    assert (kind, receipt.task_id, receipt.fencing_token) == ("cancel_receipt", TASK, 7)
+    assert receipt.stage == api.CANCEL_STAGE_DELIVERED

@@ -26,7 +26,7 @@ from taskstate.v1 import task_pb2 as taskstate_dot_v1_dot_task__pb2
 from taskstate.v1 import worker_service_pb2 as taskstate_dot_v1_dot_worker__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtaskstate/v1/work_horse.proto\x12\x0ctaskstate.v1\x1a\x17taskstate/v1/task.proto\x1a!taskstate/v1/worker_service.proto\"\xb0\x03\n\x0cLocalRequest\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.taskstate.v1.RqWorkerReadyH\x00\x12+\n\x05taken\x18\x02 \x01(\x0b\x32\x1a.taskstate.v1.MessageTakenH\x00\x12\'\n\x04gone\x18\x03 \x01(\x0b\x32\x17.taskstate.v1.HorseGoneH\x00\x12+\n\x05start\x18\x04 \x01(\x0b\x32\x1a.taskstate.v1.StartAttemptH\x00\x12\x30\n\x0csign_of_life\x18\x05 \x01(\x0b\x32\x18.taskstate.v1.SignOfLifeH\x00\x12\x30\n\x08progress\x18\x06 \x01(\x0b\x32\x1c.taskstate.v1.ReportProgressH\x00\x12*\n\x05phase\x18\x07 \x01(\x0b\x32\x19.taskstate.v1.ReportPhaseH\x00\x12(\n\x04logs\x18\x08 \x01(\x0b\x32\x18.taskstate.v1.AppendLogsH\x00\x12-\n\x06\x66inish\x18\t \x01(\x0b\x32\x1b.taskstate.v1.FinishAttemptH\x00\x42\x06\n\x04\x62ody\"\xd5\x02\n\rLocalResponse\x12%\n\x03pop\x18\x01 \x01(\x0b\x32\x16.taskstate.v1.PopOrderH\x00\x12\'\n\x04stop\x18\x02 \x01(\x0b\x32\x17.taskstate.v1.StopOrderH\x00\x12/\n\x07\x64ispose\x18\x03 \x01(\x0b\x32\x1c.taskstate.v1.DisposeMessageH\x00\x12/\n\x07started\x18\x04 \x01(\x0b\x32\x1c.taskstate.v1.AttemptStartedH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.taskstate.v1.RefusedH\x00\x12\x31\n\x0c\x66inish_taken\x18\x06 \x01(\x0b\x32\x19.taskstate.v1.FinishTakenH\x00\x12-\n\x06\x63\x61ncel\x18\x07 \x01(\x0b\x32\x1b.taskstate.v1.CancelAttemptH\x00\x42\x06\n\x04\x62ody\"6\n\rRqWorkerReady\x12%\n\x05types\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.TaskType\"1\n\x0cMessageTaken\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\"\x82\x01\n\tHorseGone\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\x11\n\thorse_pid\x18\x03 \x01(\x05\x12\'\n\x04\x65xit\x18\x04 \x01(\x0b\x32\x19.taskstate.v1.ProcessExit\x12\x16\n\x0eorphans_killed\x18\x05 \x01(\x05\"\x0c\n\nSignOfLife\"\x1b\n\x08PopOrder\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\"\x0b\n\tStopOrder\"E\n\x0e\x44isposeMessage\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\x10\n\x08put_back\x18\x03 \x01(\x08\"\r\n\x0b\x46inishTaken\"\x0f\n\rCancelAttemptb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtaskstate/v1/work_horse.proto\x12\x0ctaskstate.v1\x1a\x17taskstate/v1/task.proto\x1a!taskstate/v1/worker_service.proto\"\xe3\x03\n\x0cLocalRequest\x12,\n\x05ready\x18\x01 \x01(\x0b\x32\x1b.taskstate.v1.RqWorkerReadyH\x00\x12+\n\x05taken\x18\x02 \x01(\x0b\x32\x1a.taskstate.v1.MessageTakenH\x00\x12\'\n\x04gone\x18\x03 \x01(\x0b\x32\x17.taskstate.v1.HorseGoneH\x00\x12+\n\x05start\x18\x04 \x01(\x0b\x32\x1a.taskstate.v1.StartAttemptH\x00\x12\x30\n\x0csign_of_life\x18\x05 \x01(\x0b\x32\x18.taskstate.v1.SignOfLifeH\x00\x12\x30\n\x08progress\x18\x06 \x01(\x0b\x32\x1c.taskstate.v1.ReportProgressH\x00\x12*\n\x05phase\x18\x07 \x01(\x0b\x32\x19.taskstate.v1.ReportPhaseH\x00\x12(\n\x04logs\x18\x08 \x01(\x0b\x32\x18.taskstate.v1.AppendLogsH\x00\x12-\n\x06\x66inish\x18\t \x01(\x0b\x32\x1b.taskstate.v1.FinishAttemptH\x00\x12\x31\n\x0c\x63\x61ncel_taken\x18\n \x01(\x0b\x32\x19.taskstate.v1.CancelTakenH\x00\x42\x06\n\x04\x62ody\"\xd5\x02\n\rLocalResponse\x12%\n\x03pop\x18\x01 \x01(\x0b\x32\x16.taskstate.v1.PopOrderH\x00\x12\'\n\x04stop\x18\x02 \x01(\x0b\x32\x17.taskstate.v1.StopOrderH\x00\x12/\n\x07\x64ispose\x18\x03 \x01(\x0b\x32\x1c.taskstate.v1.DisposeMessageH\x00\x12/\n\x07started\x18\x04 \x01(\x0b\x32\x1c.taskstate.v1.AttemptStartedH\x00\x12(\n\x07refused\x18\x05 \x01(\x0b\x32\x15.taskstate.v1.RefusedH\x00\x12\x31\n\x0c\x66inish_taken\x18\x06 \x01(\x0b\x32\x19.taskstate.v1.FinishTakenH\x00\x12-\n\x06\x63\x61ncel\x18\x07 \x01(\x0b\x32\x1b.taskstate.v1.CancelAttemptH\x00\x42\x06\n\x04\x62ody\"6\n\rRqWorkerReady\x12%\n\x05types\x18\x01 \x03(\x0b\x32\x16.taskstate.v1.TaskType\"1\n\x0cMessageTaken\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\"\x82\x01\n\tHorseGone\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\x11\n\thorse_pid\x18\x03 \x01(\x05\x12\'\n\x04\x65xit\x18\x04 \x01(\x0b\x32\x19.taskstate.v1.ProcessExit\x12\x16\n\x0eorphans_killed\x18\x05 \x01(\x05\"\x0c\n\nSignOfLife\"\x1b\n\x08PopOrder\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\"\x0b\n\tStopOrder\"E\n\x0e\x44isposeMessage\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x10\n\x08\x64ispatch\x18\x02 \x01(\x05\x12\x10\n\x08put_back\x18\x03 \x01(\x08\"\r\n\x0b\x46inishTaken\"\x0f\n\rCancelAttempt\"\r\n\x0b\x43\x61ncelTakenb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,25 +34,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'taskstate.v1.work_horse_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LOCALREQUEST']._serialized_start=108
-  _globals['_LOCALREQUEST']._serialized_end=540
-  _globals['_LOCALRESPONSE']._serialized_start=543
-  _globals['_LOCALRESPONSE']._serialized_end=884
-  _globals['_RQWORKERREADY']._serialized_start=886
-  _globals['_RQWORKERREADY']._serialized_end=940
-  _globals['_MESSAGETAKEN']._serialized_start=942
-  _globals['_MESSAGETAKEN']._serialized_end=991
-  _globals['_HORSEGONE']._serialized_start=994
-  _globals['_HORSEGONE']._serialized_end=1124
-  _globals['_SIGNOFLIFE']._serialized_start=1126
-  _globals['_SIGNOFLIFE']._serialized_end=1138
-  _globals['_POPORDER']._serialized_start=1140
-  _globals['_POPORDER']._serialized_end=1167
-  _globals['_STOPORDER']._serialized_start=1169
-  _globals['_STOPORDER']._serialized_end=1180
-  _globals['_DISPOSEMESSAGE']._serialized_start=1182
-  _globals['_DISPOSEMESSAGE']._serialized_end=1251
-  _globals['_FINISHTAKEN']._serialized_start=1253
-  _globals['_FINISHTAKEN']._serialized_end=1266
-  _globals['_CANCELATTEMPT']._serialized_start=1268
-  _globals['_CANCELATTEMPT']._serialized_end=1283
+  _globals['_LOCALREQUEST']._serialized_end=591
+  _globals['_LOCALRESPONSE']._serialized_start=594
+  _globals['_LOCALRESPONSE']._serialized_end=935
+  _globals['_RQWORKERREADY']._serialized_start=937
+  _globals['_RQWORKERREADY']._serialized_end=991
+  _globals['_MESSAGETAKEN']._serialized_start=993
+  _globals['_MESSAGETAKEN']._serialized_end=1042
+  _globals['_HORSEGONE']._serialized_start=1045
+  _globals['_HORSEGONE']._serialized_end=1175
+  _globals['_SIGNOFLIFE']._serialized_start=1177
+  _globals['_SIGNOFLIFE']._serialized_end=1189
+  _globals['_POPORDER']._serialized_start=1191
+  _globals['_POPORDER']._serialized_end=1218
+  _globals['_STOPORDER']._serialized_start=1220
+  _globals['_STOPORDER']._serialized_end=1231
+  _globals['_DISPOSEMESSAGE']._serialized_start=1233
+  _globals['_DISPOSEMESSAGE']._serialized_end=1302
+  _globals['_FINISHTAKEN']._serialized_start=1304
+  _globals['_FINISHTAKEN']._serialized_end=1317
+  _globals['_CANCELATTEMPT']._serialized_start=1319
+  _globals['_CANCELATTEMPT']._serialized_end=1334
+  _globals['_CANCELTAKEN']._serialized_start=1336
+  _globals['_CANCELTAKEN']._serialized_end=1349
 # @@protoc_insertion_point(module_scope)

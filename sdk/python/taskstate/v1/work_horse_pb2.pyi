@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class LocalRequest(_message.Message):
-    __slots__ = ("ready", "taken", "gone", "start", "sign_of_life", "progress", "phase", "logs", "finish")
+    __slots__ = ("ready", "taken", "gone", "start", "sign_of_life", "progress", "phase", "logs", "finish", "cancel_taken")
     READY_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
     GONE_FIELD_NUMBER: _ClassVar[int]
@@ -19,6 +19,7 @@ class LocalRequest(_message.Message):
     PHASE_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     FINISH_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_TAKEN_FIELD_NUMBER: _ClassVar[int]
     ready: RqWorkerReady
     taken: MessageTaken
     gone: HorseGone
@@ -28,7 +29,8 @@ class LocalRequest(_message.Message):
     phase: _worker_service_pb2.ReportPhase
     logs: _worker_service_pb2.AppendLogs
     finish: _worker_service_pb2.FinishAttempt
-    def __init__(self, ready: _Optional[_Union[RqWorkerReady, _Mapping]] = ..., taken: _Optional[_Union[MessageTaken, _Mapping]] = ..., gone: _Optional[_Union[HorseGone, _Mapping]] = ..., start: _Optional[_Union[_worker_service_pb2.StartAttempt, _Mapping]] = ..., sign_of_life: _Optional[_Union[SignOfLife, _Mapping]] = ..., progress: _Optional[_Union[_worker_service_pb2.ReportProgress, _Mapping]] = ..., phase: _Optional[_Union[_worker_service_pb2.ReportPhase, _Mapping]] = ..., logs: _Optional[_Union[_worker_service_pb2.AppendLogs, _Mapping]] = ..., finish: _Optional[_Union[_worker_service_pb2.FinishAttempt, _Mapping]] = ...) -> None: ...
+    cancel_taken: CancelTaken
+    def __init__(self, ready: _Optional[_Union[RqWorkerReady, _Mapping]] = ..., taken: _Optional[_Union[MessageTaken, _Mapping]] = ..., gone: _Optional[_Union[HorseGone, _Mapping]] = ..., start: _Optional[_Union[_worker_service_pb2.StartAttempt, _Mapping]] = ..., sign_of_life: _Optional[_Union[SignOfLife, _Mapping]] = ..., progress: _Optional[_Union[_worker_service_pb2.ReportProgress, _Mapping]] = ..., phase: _Optional[_Union[_worker_service_pb2.ReportPhase, _Mapping]] = ..., logs: _Optional[_Union[_worker_service_pb2.AppendLogs, _Mapping]] = ..., finish: _Optional[_Union[_worker_service_pb2.FinishAttempt, _Mapping]] = ..., cancel_taken: _Optional[_Union[CancelTaken, _Mapping]] = ...) -> None: ...
 
 class LocalResponse(_message.Message):
     __slots__ = ("pop", "stop", "dispose", "started", "refused", "finish_taken", "cancel")
@@ -105,5 +107,9 @@ class FinishTaken(_message.Message):
     def __init__(self) -> None: ...
 
 class CancelAttempt(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CancelTaken(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -136,6 +136,16 @@ class Outbox:
         self._close(key)
         self._keep(worker_service_pb2.WorkerMessage(exited=exited), key)
 
+    def receipt(self, receipt: worker_service_pb2.CancelReceipt) -> None:
+        """Say that an order to stop got one step further."""
+        key = (receipt.task_id, receipt.fencing_token)
+        self._keep(worker_service_pb2.WorkerMessage(cancel_receipt=receipt), key)
+
+    def release(self, task_id: str, dispatch: int) -> None:
+        """Hand a message back that was taken and will not be started."""
+        release = worker_service_pb2.ReleaseDispatch(task_id=task_id, dispatch=dispatch)
+        self._keep(worker_service_pb2.WorkerMessage(release=release), None)
+
     def heartbeat(self, heartbeat: worker_service_pb2.Heartbeat) -> None:
         """Say that the supervisor lives, instead of a heartbeat that still waits. Not kept once sent."""
         self._heartbeat = heartbeat
@@ -215,10 +225,14 @@ class Outbox:
         return self.answered(sequence)
 
     def drop_attempt(self, task_id: str, fencing_token: int) -> None:
-        """Forget all that was to be said about an attempt: it is over for this supervisor."""
+        """Forget what was to be said about an attempt: it is over for this supervisor.
+
+        Not so its exit and how it was signalled, which TaskState wants to know of an ended attempt too.
+        """
         attempt = self._attempts.pop((task_id, fencing_token), None)
         for sequence in sorted(attempt.sequences) if attempt else ():
-            self.answered(sequence)
+            if self._kept[sequence].message.WhichOneof("body") not in ("exited", "cancel_receipt"):
+                self.answered(sequence)
 
     # --- How it is kept.
 

@@ -7,7 +7,7 @@ import re
 import traceback
 from typing import Any, Final
 
-from taskstate.task import Fatal
+from taskstate.task import Fatal, TaskCancelled
 from taskstate.v1 import task_pb2, worker_service_pb2
 from taskstate.worker.text import clean_text, fit_label, fit_text
 
@@ -36,7 +36,7 @@ def finish_with_result(result: object) -> worker_service_pb2.FinishAttempt:
 
 def finish_with_error(error: BaseException) -> worker_service_pb2.FinishAttempt:
     """The last word of a task that raised."""
-    return worker_service_pb2.FinishAttempt(error=describe_error(error), final=isinstance(error, Fatal))
+    return worker_service_pb2.FinishAttempt(error=describe_error(error), final=isinstance(error, Fatal | TaskCancelled))
 
 
 def encode_result(result: object) -> str:

@@ -66,12 +66,27 @@ def _prctl(option: int, argument: int | ctypes.c_char_p) -> None:
 
 def parent_of(pid: int) -> int | None:
     """The parent's pid, or None when there is no such process."""
+    fields = _stat_of(pid)
+    return int(fields[1]) if fields else None
+
+
+def start_time_of(pid: int) -> int | None:
+    """When the process started, in clock ticks since the host's boot; None when there is none, or it has died.
+
+    With the pid it names a process for as long as the host runs: pids come back, and not with the same start.
+    """
+    fields = _stat_of(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def _stat_of(pid: int) -> list[str]:
+    """The fields of a process from its state on; empty when there is no such process."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return []
     # The command's name is in brackets and may hold anything, brackets included; the fields begin after the last one.
-    return int(stat.rpartition(")")[2].split()[1])
+    return stat.rpartition(")")[2].split()
 
 
 def children_of(pid: int) -> list[int]:
@@ -98,7 +113,8 @@ def kill_group(pid: int, pidfd: int, how: signal.Signals = signal.SIGKILL) -> bo
     with contextlib.suppress(ProcessLookupError):
         if os.getpgid(pid) == pid and pid != os.getpgrp():
             os.killpg(pid, how)
-        signal.pidfd_send_signal(pidfd, how)
+        else:
+            signal.pidfd_send_signal(pidfd, how)
         return True
     return False
 

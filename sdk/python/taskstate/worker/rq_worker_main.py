@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 ENV_SUPERVISOR_PID: Final = "TASKSTATE_SUPERVISOR_PID"
 ENV_SOCKET: Final = "TASKSTATE_SUPERVISOR_SOCKET"
 ENV_BOOT_ID: Final = "TASKSTATE_BOOT_ID"
-"""Inherited by all that a task starts, so that what outlives a dead supervisor can be told by its mark."""
+ENV_MARK: Final = "TASKSTATE_SUPERVISOR_MARK"
+"""Inherited by all that a task starts, so that what outlives a dead supervisor can be told; see ``leftovers``."""
 ENV_TASKS: Final = "TASKSTATE_TASKS"
 ENV_REDIS_URL: Final = "TASKSTATE_REDIS_URL"
 ENV_LOG_LEVEL: Final = "TASKSTATE_LOG_LEVEL"
@@ -100,6 +101,7 @@ def task_types() -> Iterator[worker_service_pb2.TaskType]:
             queue=definition.queue,
             max_attempts=definition.max_attempts,
             retry_on_loss=definition.retry_on_loss,
+            exclusive=definition.exclusive,
             phases=[worker_service_pb2.PhaseDeclaration(id=phase.id, name=phase.name) for phase in definition.phases],
             description=definition.description,
         )

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from taskstate.worker import rq_worker_main
+from taskstate.worker.leftovers import own_mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ def rq_worker_environment(settings: SupervisorSettings, socket_path: Path, boot_
         rq_worker_main.ENV_SUPERVISOR_PID: str(os.getpid()),
         rq_worker_main.ENV_SOCKET: str(socket_path),
         rq_worker_main.ENV_BOOT_ID: boot_id,
+        rq_worker_main.ENV_MARK: own_mark(),
         rq_worker_main.ENV_TASKS: ",".join(settings.tasks),
         rq_worker_main.ENV_REDIS_URL: settings.redis_url,
         rq_worker_main.ENV_LOG_LEVEL: settings.log_level,

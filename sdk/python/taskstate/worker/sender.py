@@ -18,9 +18,8 @@ from taskstate.v1 import work_horse_pb2
 from taskstate.worker.frames import FrameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from taskstate.worker.frames import BlockingConnection
+    from taskstate.worker.interruption import Interruption
     from taskstate.worker.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
@@ -42,10 +41,10 @@ class Sender:
         """Tell the thread that there is something to send. Does not wait."""
         os.eventfd_write(self._wake_fd, 1)
 
-    def start(self, outgoing: Outgoing, on_cancel: Callable[[], None]) -> None:
-        """Begin to send what ``outgoing`` holds. ``on_cancel`` is called when the task was asked to stop."""
+    def start(self, outgoing: Outgoing, interruption: Interruption) -> None:
+        """Begin to send what ``outgoing`` holds. ``interruption`` is requested when the task was asked to stop."""
         self._thread = threading.Thread(
-            target=self._run, args=(outgoing, on_cancel), name="taskstate-sender", daemon=True
+            target=self._run, args=(outgoing, interruption), name="taskstate-sender", daemon=True
         )
         self._thread.start()
 
@@ -56,14 +55,14 @@ class Sender:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(self, outgoing: Outgoing, on_cancel: Callable[[], None]) -> None:
+    def _run(self, outgoing: Outgoing, interruption: Interruption) -> None:
         try:
-            self._send_until_stopped(outgoing, on_cancel)
+            self._send_until_stopped(outgoing, interruption)
         except (OSError, EOFError, FrameError):
             # The supervisor is gone, or about to kill us. The task goes on until then; there is nobody to tell.
             log.warning("the supervisor does not listen any more", exc_info=True)
 
-    def _send_until_stopped(self, outgoing: Outgoing, on_cancel: Callable[[], None]) -> None:
+    def _send_until_stopped(self, outgoing: Outgoing, interruption: Interruption) -> None:
         socket_fd = self._connection.fileno()
         next_sign_s = time.monotonic() + SIGN_OF_LIFE_INTERVAL_S
         while not self._stop.is_set():
@@ -74,7 +73,10 @@ class Sender:
             if socket_fd in readable:
                 response = self._connection.receive(work_horse_pb2.LocalResponse)
                 if response.WhichOneof("body") == "cancel":
-                    on_cancel()
+                    # First the word that it was heard: the interrupted task may be gone in a moment.
+                    self._connection.send(work_horse_pb2.LocalRequest(cancel_taken=work_horse_pb2.CancelTaken()))
+                    interruption.request()
+            interruption.ask_again()
             requests = outgoing.take()
             if time.monotonic() >= next_sign_s:
                 requests.append(work_horse_pb2.LocalRequest(sign_of_life=work_horse_pb2.SignOfLife()))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import time
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,6 +24,8 @@ from taskstate.v1 import worker_service_pb2, worker_service_pb2_grpc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from google.protobuf.duration_pb2 import Duration
 
     from taskstate.v1 import task_pb2
     from taskstate.worker.outbox import Outbox
@@ -47,8 +51,8 @@ class NoWelcome(Exception):
 class SessionListener(Protocol):
     """Who learns what TaskState says. Called on the event loop; must not wait."""
 
-    def session_up(self) -> None:
-        """The supervisor was welcomed: starts will be answered."""
+    def session_up(self, lease_ttl_s: float) -> None:
+        """The supervisor was welcomed: starts will be answered. How long an answered heartbeat vouches for attempts."""
 
     def session_down(self) -> None:
         """The stream is gone."""
@@ -61,6 +65,15 @@ class SessionListener(Protocol):
 
     def fenced(self, answer: worker_service_pb2.Fenced) -> None:
         """An attempt is over for this supervisor."""
+
+    def cancel(self, order: worker_service_pb2.CancelOrder) -> None:
+        """A task is to be asked to stop."""
+
+    def kill(self, order: worker_service_pb2.KillOrder) -> None:
+        """An attempt's process is to be ended."""
+
+    def heartbeat_answered(self, sent_s: float) -> None:
+        """TaskState answered the heartbeat that was sent then, by the clock that only grows."""
 
     def heartbeat(self) -> worker_service_pb2.Heartbeat:
         """What the supervisor knows of its attempts now."""
@@ -89,6 +102,8 @@ class Session:
         self._answered = asyncio.Event()
         self._closing = asyncio.Event()
         self._good_bye = ""
+        self._heartbeats_sent_s: dict[int, float] = {}
+        """When the unanswered heartbeats of this stream were sent, by their numbers."""
         self.is_up = False
         """Whether a stream is welcomed now."""
 
@@ -135,14 +150,15 @@ class Session:
     async def _hold_stream(self, stream: Stream) -> None:
         """One stream, from hello to its end. Returns when the replica drains it or we close; raises when it breaks."""
         try:
-            interval_s = await self._hello(stream)
+            welcome = await self._hello(stream)
+            self._heartbeats_sent_s.clear()
             self._outbox.resend(self._listener.held())
             self._outbox.heartbeat(self._listener.heartbeat())
             self.is_up = True
-            self._listener.session_up()
+            self._listener.session_up(_seconds(welcome.lease_ttl) or math.inf)
             reading = asyncio.create_task(self._read(stream))
             writing = asyncio.create_task(self._write(stream))
-            beating = asyncio.create_task(self._beat(interval_s))
+            beating = asyncio.create_task(self._beat(_seconds(welcome.heartbeat_interval)))
             tasks = (reading, writing, beating)
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -159,8 +175,8 @@ class Session:
         finally:
             stream.cancel()
 
-    async def _hello(self, stream: Stream) -> float:
-        """Say who we are; answers the interval of heartbeats in seconds, once welcomed."""
+    async def _hello(self, stream: Stream) -> worker_service_pb2.Welcome:
+        """Say who we are; answers once welcomed."""
         hello = worker_service_pb2.Hello(worker=self._worker, types=self._types, sdk_version=_sdk_version())
         message = worker_service_pb2.WorkerMessage(sequence=self._outbox.next_sequence(), hello=hello)
         async with asyncio.timeout(WELCOME_TIMEOUT_S):
@@ -179,14 +195,15 @@ class Session:
         )
         for other in others:
             self._handle(other)
-        interval_s = welcome.heartbeat_interval.ToTimedelta().total_seconds()
-        return max(interval_s, HEARTBEAT_INTERVAL_MIN_S) if interval_s > 0 else HEARTBEAT_INTERVAL_DEFAULT_S
+        return welcome
 
     async def _write(self, stream: Stream) -> None:
         """Send what the outbox has, until we close; then say good-bye."""
         while True:
             self._there_is_more.clear()
             while messages := self._outbox.take():
+                if messages[-1].HasField("heartbeat"):
+                    self._heartbeats_sent_s[messages[-1].sequence] = time.monotonic()
                 await stream.write(worker_service_pb2.SessionRequest(messages=messages))
             if self._closing.is_set():
                 break
@@ -216,6 +233,7 @@ class Session:
             case "ack":
                 for sequence in message.ack.sequences:
                     self._outbox.answered(sequence)
+                    self._note_heartbeat(sequence)
             case "started":
                 self._outbox.answered(message.started.sequence)
                 self._listener.started(message.started)
@@ -224,7 +242,12 @@ class Session:
                 self._listener.refused(message.refused)
             case "fenced":
                 self._outbox.answered(message.fenced.sequence)
+                self._note_heartbeat(message.fenced.sequence)
                 self._listener.fenced(message.fenced)
+            case "cancel":
+                self._listener.cancel(message.cancel)
+            case "kill":
+                self._listener.kill(message.kill)
             case "drain":
                 return False
             case _:
@@ -232,7 +255,14 @@ class Session:
                 log.debug("an unknown message was ignored")
         return True
 
+    def _note_heartbeat(self, sequence: int) -> None:
+        """A message was answered; if it was a heartbeat, TaskState vouched for us when it was sent."""
+        sent_s = self._heartbeats_sent_s.pop(sequence, None)
+        if sent_s is not None:
+            self._listener.heartbeat_answered(sent_s)
+
     async def _beat(self, interval_s: float) -> None:
+        interval_s = max(interval_s, HEARTBEAT_INTERVAL_MIN_S) if interval_s > 0 else HEARTBEAT_INTERVAL_DEFAULT_S
         while True:
             await asyncio.sleep(interval_s)
             self._outbox.heartbeat(self._listener.heartbeat())
@@ -253,6 +283,10 @@ def _words(error: BaseException) -> str:
     if isinstance(error, grpc.aio.AioRpcError):
         return f"{error.code().name}: {error.details()}"
     return f"{type(error).__name__}: {error}"
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.ToTimedelta().total_seconds()
 
 
 def _sdk_version() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -17,17 +18,18 @@ from typing import TYPE_CHECKING, Final
 
 from taskstate.v1 import task_pb2, work_horse_pb2
 from taskstate.worker import process
+from taskstate.worker.drain import Drain
 from taskstate.worker.horse_table import HorseTable
+from taskstate.worker.leftovers import kill_leftovers
 from taskstate.worker.local_server import LocalServer
 from taskstate.worker.logs import configure_worker_logging
 from taskstate.worker.outbox import Outbox
 from taskstate.worker.rq_worker_main import EXIT_BAD_TASKS
 from taskstate.worker.rq_worker_process import RqWorkerProcess, rq_worker_environment
 from taskstate.worker.session import Session
+from taskstate.worker.stopping import Stopping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from taskstate.v1 import worker_service_pb2
     from taskstate.worker.local_server import Peer
     from taskstate.worker.settings import SupervisorSettings
@@ -44,9 +46,6 @@ LAST_WORDS_TIMEOUT_S: Final = 1.0
 """How long a dead process's socket may take to give its end; a process that its sweep missed may hold it open."""
 UNREPORTED_DEATH_TIMEOUT_S: Final = 10.0
 """How long an RQ worker may take to report its work-horse's death; its sweep takes half of it at most."""
-RQ_WORKER_STOP_TIMEOUT_S: Final = 2.0
-"""How long an RQ worker without a work-horse may take to end; it hangs when Redis is away."""
-KILLED_TIMEOUT_S: Final = 6.0
 DELIVERY_TIMEOUT_MIN_S: Final = 1.0
 DELIVERY_TIMEOUT_MAX_S: Final = 5.0
 """How long a drained supervisor tries to deliver what is unanswered: as long as its grace, within these bounds."""
@@ -58,6 +57,8 @@ def main(settings: SupervisorSettings) -> int:
     configure_worker_logging("worker", settings.log_level, settings.log_format)
     process.name_process("worker-super")
     process.become_subreaper()
+    # Before the first message is taken: what outlived a dead supervisor may run the very attempt that is tried again.
+    kill_leftovers()
     return asyncio.run(Supervisor(settings).run())
 
 
@@ -69,6 +70,7 @@ class Supervisor:
         self._boot_id = str(uuid.uuid4())
         self._outbox = Outbox()
         self._table = HorseTable(self._outbox, time.monotonic)
+        self._stopping = Stopping(self._table)
         self._server = LocalServer(self)
         self._session: Session | None = None
         self._rq_workers: dict[int, RqWorkerProcess] = {}
@@ -85,6 +87,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._changed = asyncio.Event()
         """Set whenever a work-horse has gone or an RQ worker has ended."""
+        self._stopping_changed = asyncio.Event()
+        """Set whenever something may have to be done sooner than was known."""
         self._bad_tasks = False
 
     async def run(self) -> int:
@@ -99,21 +103,24 @@ class Supervisor:
             for slot, queue in enumerate(self._settings.queue_of_each_slot)
         ]
         serving = asyncio.create_task(self._hold_session())
+        watching = asyncio.create_task(self._watch_limits())
         stopping = asyncio.create_task(self._stopped())
         try:
             # Only the stop is expected; anything else that ends is a fault of ours, and ends the process.
-            await asyncio.wait([stopping, serving, *slots], return_when=asyncio.FIRST_COMPLETED)
-            for task in (serving, *slots):
+            await asyncio.wait([stopping, serving, watching, *slots], return_when=asyncio.FIRST_COMPLETED)
+            for task in (serving, watching, *slots):
                 if task.done():
                     task.result()
-            await self._drain(slots)
+            drain = Drain(self._table, self._stopping, self._rq_workers, self._ready, self._changed)
+            await drain.run(self._settings.drain_grace_s)
+            await asyncio.gather(*slots)
             await self._take_leave(serving)
         finally:
             for rq_worker in self._rq_workers.values():
                 rq_worker.kill()
-            for task in (stopping, serving, *slots):
+            for task in (stopping, serving, watching, *slots):
                 task.cancel()
-            await asyncio.gather(stopping, serving, *slots, return_exceptions=True)
+            await asyncio.gather(stopping, serving, watching, *slots, return_exceptions=True)
             await self._server.close()
         return EXIT_SETTINGS if self._bad_tasks else EXIT_OK
 
@@ -147,8 +154,9 @@ class Supervisor:
         self._session = Session(self._settings.target, worker, self._types, self._outbox, self)
         await self._session.run()
 
-    def session_up(self) -> None:
+    def session_up(self, lease_ttl_s: float) -> None:
         """TaskState answers: messages may be taken."""
+        self._stopping.lease_ttl_s = lease_ttl_s
         self._order_pop(allowed=True)
 
     def session_down(self) -> None:
@@ -158,6 +166,7 @@ class Supervisor:
     def started(self, answer: worker_service_pb2.AttemptStarted) -> None:
         """A start was granted."""
         self._table.started(answer)
+        self._stopping_changed.set()
         self._wake_session()
 
     def refused(self, answer: worker_service_pb2.Refused) -> None:
@@ -167,6 +176,30 @@ class Supervisor:
     def fenced(self, answer: worker_service_pb2.Fenced) -> None:
         """An attempt is over for us."""
         self._table.fenced(answer)
+        self._wake_session()
+
+    def cancel(self, order: worker_service_pb2.CancelOrder) -> None:
+        """A task is to be asked to stop."""
+        self._stopping.cancel(order)
+        self._stopping_changed.set()
+
+    def kill(self, order: worker_service_pb2.KillOrder) -> None:
+        """An attempt's process is to be ended."""
+        self._stopping.kill(order)
+        self._stopping_changed.set()
+
+    def heartbeat_answered(self, sent_s: float) -> None:
+        """TaskState vouched for our attempts then."""
+        self._stopping.heartbeat_answered_s = max(self._stopping.heartbeat_answered_s, sent_s)
+
+    async def _watch_limits(self) -> None:
+        """Carry out orders, and stop what passes its limits."""
+        while True:
+            self._stopping_changed.clear()
+            wait_s = self._stopping.run_due()
+            self._wake_session()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping_changed.wait(), None if math.isinf(wait_s) else wait_s)
 
     def heartbeat(self) -> worker_service_pb2.Heartbeat:
         """What is known of the attempts."""
@@ -225,6 +258,7 @@ class Supervisor:
     def _on_ready(self, peer: Peer, ready: work_horse_pb2.RqWorkerReady) -> None:
         if not self._types_known.is_set():
             self._types = list(ready.types)
+            self._table.exclusive_types = frozenset(declared.name for declared in ready.types if declared.exclusive)
             self._types_known.set()
         self._ready[peer.pid] = peer
         for disposal in self._disposals.pop(self._queue_of(peer.pid), []):
@@ -316,7 +350,7 @@ class Supervisor:
         if claim is not None and claim.horse is not None:
             exited = sweep.exits.get(claim.horse.peer.pid)
             await self._last_words(claim.horse.peer)
-        disposal = self._table.gone(pid, exited)
+        disposal = self._table.gone(pid, exited, with_rq_worker=True)
         if disposal is not None:
             waiting = self._disposals.setdefault(queue, [])
             waiting.append(disposal)
@@ -325,41 +359,6 @@ class Supervisor:
         self._wake_session()
 
     # --- The end.
-
-    async def _drain(self, slots: list[asyncio.Task[None]]) -> None:
-        """End every RQ worker: idle ones at once, busy ones when their attempts have ended or the grace is over."""
-        deadline = time.monotonic() + self._settings.drain_grace_s
-        self._table.send_home_unsent()
-        for pid, rq_worker in self._rq_workers.items():
-            if pid in self._ready:
-                self._ready[pid].send(work_horse_pb2.LocalResponse(stop=work_horse_pb2.StopOrder()))
-            else:
-                # It is still importing, and holds nothing.
-                rq_worker.kill()
-        await asyncio.gather(*(self._end_rq_worker(pid, deadline) for pid in list(self._rq_workers)))
-        await asyncio.gather(*slots)
-
-    async def _end_rq_worker(self, pid: int, deadline: float) -> None:
-        """See one RQ worker to its end, in a bounded time."""
-        if not await self._until(lambda: pid not in self._table.claims, deadline - time.monotonic()):
-            log.warning("the grace is over; killed a running attempt", extra={"event": "drain_killed"})
-            self._table.kill(pid)
-            await self._until(lambda: pid not in self._table.claims, KILLED_TIMEOUT_S)
-        if not await self._until(lambda: pid not in self._rq_workers, RQ_WORKER_STOP_TIMEOUT_S):
-            self._rq_workers[pid].kill()
-            await self._until(lambda: pid not in self._rq_workers, KILLED_TIMEOUT_S)
-
-    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until the condition holds, looking again at each change; answers whether it does."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return False
-            self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left_s)
-        return True
 
     async def _take_leave(self, serving: asyncio.Task[None]) -> None:
         """Deliver what is unanswered, say good-bye, and close the session; all of it bounded."""

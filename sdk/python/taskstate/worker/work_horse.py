@@ -23,6 +23,7 @@ from taskstate.task import find_task
 from taskstate.v1 import work_horse_pb2, worker_service_pb2
 from taskstate.worker import process
 from taskstate.worker.frames import BlockingConnection, FrameError
+from taskstate.worker.interruption import Interruption
 from taskstate.worker.log_capture import LogCapture, TaskFields
 from taskstate.worker.outcome import finish_with_error, finish_with_result, parse_payload
 from taskstate.worker.outgoing import Outgoing
@@ -124,8 +125,9 @@ def _run_attempt(connection: BlockingConnection, started: worker_service_pb2.Att
         outgoing=outgoing,
     )
     _capture_logging(outgoing, started)
-    sender.start(outgoing, context.set_cancelled)
-    finish = _perform(context, definition, started)
+    interruption = Interruption(context)
+    sender.start(outgoing, interruption)
+    finish = _perform(context, definition, started, interruption)
     sender.stop()
     finish.task_id, finish.fencing_token = started.task_id, started.fencing_token
     for request in outgoing.take_last(time.time()):
@@ -136,7 +138,10 @@ def _run_attempt(connection: BlockingConnection, started: worker_service_pb2.Att
 
 
 def _perform(
-    context: TaskContext, definition: TaskDefinition | None, started: worker_service_pb2.AttemptStarted
+    context: TaskContext,
+    definition: TaskDefinition | None,
+    started: worker_service_pb2.AttemptStarted,
+    interruption: Interruption,
 ) -> worker_service_pb2.FinishAttempt:
     """Run the task's function; whatever comes of it is the last word."""
     try:
@@ -145,8 +150,8 @@ def _perform(
             return finish_with_error(
                 UnknownTaskType(f"no module of this worker's TASKSTATE_TASKS registers the task type {started.type}")
             )
-        result = definition.function(context)
-    except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt too: all are the attempt's error.
+        result = interruption.call(definition.function)
+    except BaseException as error:  # noqa: BLE001 - SystemExit and TaskCancelled too: all are the attempt's last word.
         return finish_with_error(error)
     return finish_with_result(result)
 
