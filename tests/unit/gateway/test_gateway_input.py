@@ -149,8 +149,8 @@ def test_settings(monkeypatch: pytest.MonkeyPatch):
     ("name", "value"),
     [
         ("cors_origins", "*"), ("cors_origins", "null"), ("cors_origins", "https://a.example/"),
-        ("cors_origins", "a.example"), ("allowed_hosts", "*.a"), ("allowed_hosts", "a:80"), ("streams_max", 0), ("target", "a,,b"),
-        ("receive_timeout_seconds", float("inf")),
+        ("cors_origins", "a.example"), ("allowed_hosts", "*.a"), ("allowed_hosts", "a:80"), ("streams_max", 0),
+        ("target", "a,,b"), ("receive_timeout_seconds", float("inf")),
     ],
 )  # fmt: skip
 def test_wrong_settings(name: str, value: object):
