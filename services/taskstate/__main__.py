@@ -10,7 +10,7 @@ from services.runtime.logs import configure_logging
 from services.runtime.serving import run
 from services.runtime.settings import load_settings
 from services.runtime.telemetry import configure_telemetry
-from services.taskstate.migrations.run import migrate
+from services.taskstate.migrations.run import MigrationFailed, migrate
 from services.taskstate.service import serve
 from services.taskstate.settings import TaskStateSettings
 
@@ -25,7 +25,10 @@ def main() -> None:
     configure_telemetry("taskstate", settings.traces)
     if command == "migrate":
         logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)  # It tells its own workings.
-        revision = migrate(settings.database_url)
+        try:
+            revision = migrate(settings.database_url)
+        except MigrationFailed as error:
+            raise SystemExit(f"cannot migrate: {error}") from error
         logging.getLogger(__name__).info(
             "the database is at migration %s", revision, extra={"event": "migrated", "migration": revision}
         )

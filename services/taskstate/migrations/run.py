@@ -8,18 +8,25 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 _FOLDER = Path(__file__).parent
 _LOCK = 7_238_114_905_316_001
 """The advisory lock under which migrations run: any number nobody else uses."""
 
 
+class MigrationFailed(Exception):
+    """The database could not be brought to this version; the message says why in one line."""
+
+
 def migrate(database_url: str) -> str:
     """Run what is missing, under a lock, in one transaction; answers the migration the database is at then.
 
-    Waits for another process that migrates. Safe to repeat. Raises sqlalchemy.exc.OperationalError without a database.
+    Waits for another process that migrates. Safe to repeat. Raises MigrationFailed without a database, or for one that a
+    newer version has migrated.
     """
     engine = create_engine(
         make_url(database_url).set(drivername="postgresql+psycopg2"),
@@ -34,6 +41,8 @@ def migrate(database_url: str) -> str:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
         return newest_migration()
+    except (CommandError, SQLAlchemyError) as error:
+        raise MigrationFailed(str(error).strip().splitlines()[0]) from error
     finally:
         engine.dispose()
 

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
-from services.taskstate.migrations.run import migrate, newest_migration
+from services.taskstate.migrations.run import MigrationFailed, migrate, newest_migration
 from services.taskstate.service import Replica
 from services.taskstate.settings import TaskStateSettings
 from services.taskstate.store.schema import metadata
@@ -92,6 +92,17 @@ def test_two_at_once_are_harmless(empty_database_url: str, database_url: str, st
         assert [record["migration"] for record in process.events("migrated")] == [newest_migration()]
     assert catalog(empty_database_url) == catalog(database_url)
     assert query(empty_database_url, "select count(*) from revision") == [(1,)]
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_line(database_url: str) -> None:
+    query(database_url, "update alembic_version set version_num = '9999'")
+    with pytest.raises(MigrationFailed, match="9999"):
+        migrate(database_url)
+
+
+def test_no_database_is_one_line() -> None:
+    with pytest.raises(MigrationFailed, match=r"^[^\n]*Connection refused[^\n]*$"):
+        migrate("postgresql://nobody@127.0.0.1:1/nothing")
 
 
 def test_the_schema_refuses_a_second_running_attempt(database_url: str) -> None:
