@@ -121,6 +121,8 @@ def command_line(pid: int) -> str:
         return ""
 
 
+# Two starts of everything and a job: 15 s alone, but a busy machine may take many times that.
+@pytest.mark.timeout(400)
 def test_nothing_outlives_a_killed_up_and_the_data_is_there_for_the_demo(data_folder: Path) -> None:
     killed = Up("--json", "--data-dir", str(data_folder))
     killed.ready()
