@@ -77,7 +77,9 @@ class Watch:
         self._database = database
         self._wanted = wanted
         self._from_revision = from_revision
-        self._progress_cursor = self.cursor
+        # A resumed watcher gets the newest progress of every active task once more: its cursor is a transition's, and
+        # paced progress from before that one may never have reached it.
+        self._progress_cursor = 0
         self._pace_s = 0.0 if wanted.task_ids else PROGRESS_PACE_S
         self._next_progress = 0.0
         self._next_checkpoint = 0.0

@@ -354,3 +354,12 @@ async def _quiet_progress(watcher: Watcher) -> None:
     await await_until(
         lambda: watcher.watch._progress_cursor >= watcher.watch.cursor, what="the watcher has looked for progress"
     )
+
+
+async def test_a_resume_by_a_transition_tells_progress_from_before_it(replica: Replica) -> None:
+    task = await steps.run_to_start(replica)
+    reported = await steps.put_one(replica, steps.progress(task.task_id, task.fencing_token, done=5))
+    # A transition of another task comes after it, and is the last thing the watcher saw.
+    later = await steps.put_one(replica, steps.create())
+    async with watching(replica, later.revision) as watcher:
+        await await_until(lambda: reported.revision in {task.revision for task in watcher.progress})
