@@ -189,10 +189,10 @@ class FakeTaskService(
         if task.HasField("end_time"):
             fail(grpc.StatusCode.FAILED_PRECONDITION, "TASK_TERMINAL", "The task has ended: SUCCEEDED.")(context)
         task.cancel.CopyFrom(task_pb2.Cancel(force=request.force, request_time=at(50), deadline_time=at(65)))
+        if task.state != task_pb2.TASK_STATE_RUNNING:
+            task.state, task.cancel.outcome = task_pb2.TASK_STATE_CANCELLED, task_pb2.CANCEL_OUTCOME_CONFIRMED
         if request.force:
             task.state, task.reason = task_pb2.TASK_STATE_FAILED, task_pb2.TASK_REASON_FORCE_CANCELLED
-        elif task.state != task_pb2.TASK_STATE_RUNNING:
-            task.state, task.cancel.outcome = task_pb2.TASK_STATE_CANCELLED, task_pb2.CANCEL_OUTCOME_CONFIRMED
         return pb.CancelTaskResponse(task=task)
 
     def PlanSweep(self, request, context):  # noqa: N802

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from taskstate.cli.cancel import cancel
 from taskstate.cli.listing import history, ls
 from taskstate.cli.logs import logs
 from taskstate.cli.run import run
 from taskstate.cli.show import show
+from taskstate.cli.stale import stale
 from taskstate.cli.up import up
 from taskstate.cli.watch import watch
 from taskstate.cli.worker import worker
@@ -58,4 +60,6 @@ app.command()(history)
 app.command()(show)
 app.command()(watch)
 app.command()(logs)
+app.command()(cancel)
+app.command()(stale)
 app.command()(worker)

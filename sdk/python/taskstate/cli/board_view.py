@@ -87,7 +87,7 @@ class BoardView:
                     text.age(now - words.seconds_of(task.heard_time)) if task.HasField("heard_time") else text.ABSENT
                 )
                 row += [Text(text.escape(task.worker.worker_id), "dim"), Text(f"heard {heard}", "dim")]
-            rows.append([*row, _doing(task)])
+            rows.append([*row, _doing(task, now)])
         width_max = {1: self._label_width()} | ({4: _WORKER_WIDTH_MAX} if is_wide else {})
         return aligned(rows, indent="  ", right={2}, width_max=width_max)
 
@@ -148,6 +148,9 @@ def _bar(task: pb.Task) -> Text:
     return bar(task.progress.percent / 100, _BAR_WIDTH) if task.progress.HasField("percent") else Text("")
 
 
-def _doing(task: pb.Task) -> Text:
+def _doing(task: pb.Task, now: float) -> Text:
+    """Where there is a doubt, it and what happens next; else the task's own words."""
+    if words.doubts(task):
+        return Text(words.state_sentence(task, now), "yellow")
     parts = [text.escape(part) for part in (task.phase, task.message) if part]
     return Text(": ".join(parts))

@@ -90,7 +90,7 @@ class FollowLines:
 def _standing(task: pb.Task) -> tuple[object, ...]:
     """What a new sentence is worth. What a retry waits for is not: the sentence would repeat the whole error."""
     wait_reason = task.wait_reason if task.state == pb.TASK_STATE_PENDING else 0
-    return (task.state, task.reason, task.attempt, wait_reason, task.liveness, words.is_cancelling(task))
+    return (task.state, task.reason, task.attempt, wait_reason, task.liveness, words.cancel_stage(task))
 
 
 def phase_lines(before: pb.Task, after: pb.Task) -> Iterator[str]:

@@ -17,6 +17,7 @@ from taskstate.cli import text, words
 from taskstate.cli.columns import GAP, aligned, bar
 from taskstate.cli.follow_lines import items_words
 from taskstate.cli.output import takes_ctrl_c
+from taskstate.cli.receipt import receipt_line
 from taskstate.client import has_ended
 from taskstate.v1 import task_pb2 as pb
 
@@ -74,6 +75,8 @@ class FollowView:
         rows: list[RenderableType] = [_header(task)]
         if task.state != pb.TASK_STATE_RUNNING or words.doubts(task):
             rows.append(_line(f"  {words.state_sentence(task, now)}"))
+        if task.HasField("cancel"):
+            rows.append(_line(f"  {receipt_line(task.cancel, now)}", "bright_black"))
         rows.extend(
             _phase_rows(task, now, self._console.width) if task.phases else _plain_progress(task, self._console.width)
         )

@@ -173,6 +173,8 @@ def _print_table(console: Console, columns: list[str], tasks: Sequence[Task]) ->
     for task in tasks:
         look = words.state_look(task.state)
         state = Text(f"{look.icon} {look.word}" if live else look.word, look.style)
+        for doubt in words.doubts(task):
+            state.append(f" {doubt.icon} {doubt.word}" if live else f", {doubt.word}", doubt.style)
         rows.append([state, *(Text(_cell(column, task, now, live)) for column in columns[1:])])
     right = {columns.index(column) for column in _NUMBERS.intersection(columns)}
     for line in aligned(rows, right=right, width_max={1: _TASK_WIDTH_MAX, 2: _TYPE_WIDTH_MAX}):

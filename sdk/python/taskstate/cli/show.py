@@ -47,6 +47,7 @@ def task_lines(task: Task, now: float, *, with_traceback: bool) -> Iterator[str]
     """The task in words, a fact a line. Escaped."""
     from taskstate.cli import text, words
     from taskstate.cli.follow_lines import items_words, share_words
+    from taskstate.cli.receipt import receipt_rows
 
     doubts = ", ".join(look.word for look in words.doubts(task))
     standing = words.state_look(task.state).word + (f" ({doubts})" if doubts else "")
@@ -78,6 +79,10 @@ def task_lines(task: Task, now: float, *, with_traceback: bool) -> Iterator[str]
         if value:
             yield f"  {label:<{_LABEL_WIDTH}} {value}"
     yield from _error_lines(task, with_traceback=with_traceback)
+    if task.HasField("cancel"):
+        yield "stop"
+        for label, value in receipt_rows(task.cancel):
+            yield f"  {label:<{_LABEL_WIDTH}} {value}"
     if task.phases:
         yield "phases"
         for phase in task.phases:

@@ -89,6 +89,10 @@ _EVENT_KINDS: Final[dict[int, str]] = {
 }
 
 
+_TERM_GRACE_S: Final = 5.0
+"""How long after the first signal of a stop its process is killed."""
+
+
 def doubts(task: pb.Task) -> list[Look]:
     """The doubts to show beside the task's state, the gravest first."""
     looks = [look for look in [DOUBTS.get(task.liveness)] if look is not None]
@@ -100,6 +104,13 @@ def is_cancelling(task: pb.Task) -> bool:
     if task.state != pb.TASK_STATE_RUNNING or not task.HasField("cancel"):
         return False
     return task.cancel.outcome == pb.CANCEL_OUTCOME_UNSPECIFIED
+
+
+def cancel_stage(task: pb.Task) -> int:
+    """How far a request to stop the task is: 0 none, 1 asked, 2 delivered, 3 signalled."""
+    if not task.HasField("cancel"):
+        return 0
+    return 3 if task.cancel.HasField("signal_time") else 2 if task.cancel.HasField("deliver_time") else 1
 
 
 def state_look(state: int) -> Look:
@@ -162,7 +173,7 @@ def state_sentence(task: pb.Task, now: float) -> str:
         ran = ran_s(task, now)
         return "Finished." if ran is None else f"Finished in {text.duration(ran)}."
     if task.state == pb.TASK_STATE_FAILED:
-        return f"Ended with {error_words(task)}."
+        return f"Ended with {error_words(task)}.{_forced_words(task)}"
     if task.state == pb.TASK_STATE_CANCELLED:
         return f"Stopped on request. {_exit_words(task)}"
     if task.state == pb.TASK_STATE_LOST:
@@ -192,7 +203,8 @@ def _running_sentence(task: pb.Task, now: float) -> str:
 def _cancelling_sentence(cancel: pb.Cancel, now: float) -> str:
     asked = text.age(now - seconds_of(cancel.request_time))
     if cancel.HasField("signal_time"):
-        stage = "told to end, and killed if it does not"
+        signalled_s = now - seconds_of(cancel.signal_time)
+        stage = "being killed" if signalled_s >= _TERM_GRACE_S else "told to end, and killed if it does not"
     elif cancel.HasField("deliver_time"):
         stage = "delivered, waiting for the task to stop"
     else:
@@ -234,9 +246,20 @@ def _retry_words(task: pb.Task, now: float) -> str:
     return f"Next, {following}, {due_words(task, now)}." if task.HasField("due_time") else f"Next: {following}."
 
 
+def _forced_words(task: pb.Task) -> str:
+    """What has become of the process of a task that was ended by force."""
+    if not task.HasField("cancel") or not task.cancel.force or not task.attempt:
+        return ""
+    if task.cancel.outcome == pb.CANCEL_OUTCOME_UNSPECIFIED:
+        return " Its process is being ended."
+    return " Its process has gone." if task.cancel.HasField("exit_time") else " Its process was not seen to go."
+
+
 def _exit_words(task: pb.Task) -> str:
     if not task.attempt:
         return "It had not started."
+    if task.HasField("cancel") and task.cancel.outcome == pb.CANCEL_OUTCOME_UNSPECIFIED:
+        return "The exit was not seen yet."
     seen = task.HasField("exit") or task.cancel.outcome == pb.CANCEL_OUTCOME_CONFIRMED
     return "Exit seen." if seen else "The exit was not confirmed."
 
