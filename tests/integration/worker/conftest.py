@@ -33,7 +33,15 @@ class Stage:
 
     def create(self, type_name: str, queue: str = "default", **payload: object) -> FakeTask:
         """Create a task and put its message into the queue."""
-        return self.fake.enqueue(self.redis_url, FakeTask(type_name, payload), queue)
+        return self.enqueue(FakeTask(type_name, payload), queue)
+
+    def enqueue(self, task: FakeTask, queue: str = "default") -> FakeTask:
+        """Put a task's message into the queue."""
+        return self.fake.enqueue(self.redis_url, task, queue)
+
+    async def children_of(self, task: FakeTask) -> list[int]:
+        """The processes that a canary has started."""
+        return await self.fake.children_of(task)
 
     def redis(self) -> closing[redis.Redis]:
         """A client, closed at the end of the block."""

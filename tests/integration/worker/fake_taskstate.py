@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class FakeTask:
     fencing_token: int = 0
     horse_pid: int = 0
     fenced: bool = False
+    timeout_s: float | None = None
+    stall_timeout_s: float | None = None
     said: list[api.WorkerMessage] = field(default_factory=list)
 
     @property
@@ -52,6 +55,16 @@ class FakeTask:
     @property
     def log_texts(self) -> list[str]:
         return [line.text for logs in self.bodies("logs") for line in logs.lines]
+
+    @property
+    def stages(self) -> list[str]:
+        """How far the order to stop got, as the receipts tell."""
+        return [api.CancelStage.Name(receipt.stage)[13:] for receipt in self.bodies("cancel_receipt")]
+
+    @property
+    def cause(self) -> str:
+        """The cause of the exit."""
+        return api.ExitCause.Name(self.bodies("exited")[0].cause)[11:]
 
     @property
     def is_gone(self) -> bool:
@@ -83,6 +96,7 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         self.mute: set[str] = set()
         """Kinds of message that are taken in and not answered."""
         self.unanswered: list[str | None] = []
+        self.lease_ttl_s = 20.0
         self.doubles = 0
         self._tokens = itertools.count(101)
         self._seen: set[tuple[str, int]] = set()
@@ -132,6 +146,17 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         fenced = api.Fenced(task_id=task.task_id, fencing_token=task.fencing_token, message="a test took it away")
         self.live[-1].say(api.ServerMessage(fenced=fenced))
 
+    def cancel(self, task: FakeTask, message_grace: float = 5, term_grace: float = 5) -> None:
+        order = api.CancelOrder(task_id=task.task_id, fencing_token=task.fencing_token)
+        order.message_grace.FromMilliseconds(round(message_grace * 1000))
+        order.term_grace.FromMilliseconds(round(term_grace * 1000))
+        self.live[-1].say(api.ServerMessage(cancel=order))
+
+    def kill(self, task: FakeTask, term_grace: float = 1) -> None:
+        order = api.KillOrder(task_id=task.task_id, fencing_token=task.fencing_token)
+        order.term_grace.FromMilliseconds(round(term_grace * 1000))
+        self.live[-1].say(api.ServerMessage(kill=order))
+
     async def ended(self, task: FakeTask, timeout: float = 15) -> FakeTask:
         """Wait until the task's process was reported gone."""
         await await_until(lambda: task.is_gone, timeout, what=f"exit of {task.payload} after {task.order}")
@@ -142,6 +167,19 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         await await_until(lambda: task.bodies("progress"), what=f"progress of {task.payload}")
         return task
 
+    async def children_of(self, task: FakeTask) -> list[int]:
+        """The processes that a canary has started, once it told them."""
+        lines = await await_until(lambda: [text for text in task.log_texts if text.startswith("started processes")])
+        return [int(pid) for pid in re.findall(r"\d+", lines[0])]
+
+    def age_of(self, task: FakeTask) -> float:
+        """How old the newest heartbeat says the task's last sign of life is, in seconds; zero if it says nothing."""
+        for heartbeat in reversed(self.live[-1].heartbeats):
+            for health in heartbeat.attempts:
+                if health.fencing_token == task.fencing_token:
+                    return health.sign_of_life_age.ToTimedelta().total_seconds()
+        return 0.0
+
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[api.SessionRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[api.SessionResponse]:
@@ -151,6 +189,7 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         self.streams.append(stream)
         welcome = api.Welcome(replica_id="fake")
         welcome.heartbeat_interval.FromMilliseconds(200)
+        welcome.lease_ttl.FromMilliseconds(round(self.lease_ttl_s * 1000))
         yield api.SessionResponse(messages=[api.ServerMessage(welcome=welcome)])
         reading = asyncio.create_task(self._read(stream, request_iterator))
         try:
@@ -176,6 +215,8 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         is_double = key in self._seen
         self.doubles += is_double
         stream.has_said = stream.has_said or kind != "resume"
+        if kind == "heartbeat" and kind in self.mute:
+            return None
         if kind == "heartbeat":
             stream.heartbeats.append(message.heartbeat)
         elif kind == "resume":
@@ -213,15 +254,18 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
             )
         if not task.start_id:
             task.start_id, task.horse_pid, task.fencing_token = start.start_id, start.horse_pid, next(self._tokens)
-        return api.ServerMessage(
-            started=api.AttemptStarted(
-                sequence=message.sequence,
-                task_id=task.task_id,
-                dispatch=task.dispatch,
-                attempt=1,
-                fencing_token=task.fencing_token,
-                type=task.type,
-                payload=json.dumps(task.payload),
-                max_attempts=1,
-            )
+        started = api.AttemptStarted(
+            sequence=message.sequence,
+            task_id=task.task_id,
+            dispatch=task.dispatch,
+            attempt=1,
+            fencing_token=task.fencing_token,
+            type=task.type,
+            payload=json.dumps(task.payload),
+            max_attempts=1,
         )
+        if task.timeout_s is not None:
+            started.timeout.FromMilliseconds(round(task.timeout_s * 1000))
+        if task.stall_timeout_s is not None:
+            started.stall_timeout.FromMilliseconds(round(task.stall_timeout_s * 1000))
+        return api.ServerMessage(started=started)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
+import time
 from typing import Any
 
-from taskstate import Fatal, TaskContext, task
+from taskstate import Fatal, TaskCancelled, TaskContext, task
 
 
 @task(type="odd.phases", phases=["first", ("second", "The second"), "second.inner"], timeout=60, max_attempts=3)
@@ -66,3 +68,24 @@ def _child(context: TaskContext) -> None:
     context.log.error("this must not be heard")
     context.progress(99, 100, "nor this")
     multiprocessing.Event().wait()
+
+
+@task(type="odd.stubborn")
+def stubborn(context: TaskContext) -> str:
+    """Hears of the stop, or of TERM, and goes on as the payload says."""
+    if context.payload.get("deaf_to_term"):
+        signal.signal(signal.SIGTERM, lambda *_: context.progress(2))
+    context.progress(1)
+    try:
+        time.sleep(60)
+    except TaskCancelled:
+        if context.payload.get("goes_on"):
+            time.sleep(60)
+    return f"stopped: {context.cancelled}"
+
+
+@task(type="odd.exclusive", exclusive=True)
+def exclusive(context: TaskContext) -> None:
+    """Sleeps."""
+    context.progress(1)
+    time.sleep(60)

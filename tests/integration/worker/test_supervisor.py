@@ -205,6 +205,8 @@ async def test_a_drain_kills_when_the_grace_is_over(
     await await_until(lambda: supervisor.popen.poll() is not None, 5)
     assert supervisor.popen.returncode == 0
     assert task.bodies("exited")[0].exit.signal == signal.SIGKILL
+    assert task.cause == "DRAINED"
+    assert fake.streams[-1].good_bye
 
 
 async def test_a_drain_with_taskstate_away_is_bounded(
