@@ -86,6 +86,36 @@ class OneSupervisor:
         self._acknowledged(finish=pb.FinishAttempt(result=result, **held))
         self._acknowledged(exited=pb.AttemptExited(exit=task_pb2.ProcessExit(exit_code=0), **held))
 
+    def heartbeat(self, sign_of_life_age_s: float) -> None:
+        """Tells how old the process's last sign of life is; returns once it is taken in."""
+        health = pb.AttemptHealth(task_id=self._task_id, fencing_token=self._token)
+        health.sign_of_life_age.FromMilliseconds(round(sign_of_life_age_s * 1000))
+        self._acknowledged(heartbeat=pb.Heartbeat(attempts=[health]))
+
+    def wait_for_order(self, kind: str) -> pb.ServerMessage:
+        """Waits for a "cancel" or a "kill" of the attempt."""
+        return wait_until(
+            lambda: next(
+                (a for a in self._answers if a.HasField(kind) and getattr(a, kind).fencing_token == self._token), None
+            ),
+            what=f"an order to {kind}",
+        )
+
+    def advance_stop(self, stage: pb.CancelStage) -> None:
+        """Reports how far the order to stop got; returns once it is committed."""
+        held = {"task_id": self._task_id, "fencing_token": self._token}
+        self._acknowledged(cancel_receipt=pb.CancelReceipt(stage=stage, **held))
+
+    def exit_as_ordered(self, signal: int) -> None:
+        """Reports that the process went by a signal of ours; returns once it is committed."""
+        held = {"task_id": self._task_id, "fencing_token": self._token}
+        exit_ = task_pb2.ProcessExit(signal=signal)
+        self._acknowledged(exited=pb.AttemptExited(exit=exit_, cause=pb.EXIT_CAUSE_ORDERED, **held))
+
+    def break_off(self) -> None:
+        """Ends the stream without a good-bye, as a killed supervisor does."""
+        self._call.cancel()
+
     def _acquired(self, task_id: str) -> maintenance.Dispatch | None:
         request = maintenance.AcquireDispatchesRequest(wait_timeout=duration_pb2.Duration(seconds=1))
         found = self._maintenance.AcquireDispatches(request, timeout=10).dispatches

@@ -38,16 +38,22 @@ IN_TERMINAL = (
 )
 
 
+def fresh_database(server: EmbeddedPostgres, template: str, name: str) -> str:
+    """A migrated database for the tests of one module; the URL."""
+    with closing(psycopg2.connect(server.url("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"drop database if exists {name} with (force)")
+            cursor.execute(f"create database {name} template {template} strategy file_copy")
+    return server.url(name)
+
+
 @pytest.fixture(scope="module")
 def target(postgres_server: EmbeddedPostgres, migrated_template: str) -> Iterator[str]:
     """One TaskState for the tests here that leave it alive; each looks at its own task only."""
-    with closing(psycopg2.connect(postgres_server.url("postgres"))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"drop database if exists {DATABASE} with (force)")
-            cursor.execute(f"create database {DATABASE} template {migrated_template} strategy file_copy")
+    database_url = fresh_database(postgres_server, migrated_template, DATABASE)
     with Processes() as processes:
-        process = processes.start("services.taskstate", env={"TASKSTATE_DATABASE_URL": postgres_server.url(DATABASE)})
+        process = processes.start("services.taskstate", env={"TASKSTATE_DATABASE_URL": database_url})
         process.wait_for_event("ready")
         yield f"127.0.0.1:{process.port()}"
         process.stop()
