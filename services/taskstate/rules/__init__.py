@@ -2,6 +2,7 @@
 
 - `common`: the shape of an answer, the facts, shared questions.
 - `dispatch`: create, wait, hand out, confirm, hand back.
+- `carrying`: which stream carries an attempt.
 - `attempt`: start, progress, phases, the last word, the exit.
 - `ending`: how an attempt ends that did not succeed, whatever ended it.
 - `stop`: cancel, and its receipt.

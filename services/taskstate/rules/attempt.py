@@ -19,6 +19,7 @@ from services.taskstate.model import (
     TaskState,
     WaitReason,
 )
+from services.taskstate.rules.carrying import carried_by, holder_dead
 from services.taskstate.rules.common import NO_CHANGE, Change, Facts, Ruling, holds, is_double, stale, token_lost
 from services.taskstate.rules.ending import ended_badly, receipt_at_exit, receipt_at_success
 
@@ -26,14 +27,13 @@ from services.taskstate.rules.ending import ended_badly, receipt_at_exit, receip
 def start(task: Task, facts: Facts, command: StartAttempt, now: datetime, revision: int) -> Ruling:
     """QUEUED, or handed out and not yet confirmed, to RUNNING, with a new attempt number and token."""
     if task.state is TaskState.RUNNING and task.start_id == command.start_id:
-        return NO_CHANGE
+        # The answer was lost with its stream. Whoever asks again holds the attempt, and this stream carries it from here.
+        return carried_by(task, facts, command.replica_id, command.stream_id, now)
     if command.dispatch != task.dispatch or not task.is_unstarted:
         return stale(task, command.dispatch)
     if not facts.replica_holds_lease(command.replica_id):
         # The holder of a new attempt must be able to vouch for it; the message stays unanswered and comes again elsewhere.
-        return Refused(
-            "HOLDER_DEAD", "This replica's own lease has lapsed; reconnect.", {"replica_id": command.replica_id}
-        )
+        return holder_dead(command.replica_id)
     fields = {
         "state": TaskState.RUNNING,
         "reason": Reason.NONE,

@@ -12,6 +12,7 @@ from typing import Any
 
 from services.taskstate.command import ExpireAttempt, HearAttempt, Refused, ResumeAttempt, SuspectAttempt
 from services.taskstate.model import CancelOutcome, EventKind, Liveness, Reason, Task, TaskState, WaitReason
+from services.taskstate.rules.carrying import carried_by
 from services.taskstate.rules.common import NO_CHANGE, Change, Facts, Ruling, holds, token_lost
 from services.taskstate.rules.ending import ended_badly, receipt, stop_is_asked
 
@@ -61,21 +62,7 @@ def resume(task: Task, facts: Facts, command: ResumeAttempt, now: datetime, _rev
     """The supervisor is back: this stream carries the attempt from here on."""
     if not holds(task, command):
         return token_lost(task, command)
-    if not facts.replica_holds_lease(command.replica_id):
-        return Refused(
-            "HOLDER_DEAD", "This replica's own lease has lapsed; reconnect.", {"replica_id": command.replica_id}
-        )
-    moved = (task.replica_id, task.stream_id) != (command.replica_id, command.stream_id)
-    if not moved and task.suspect_until is None:
-        return NO_CHANGE
-    fields = {
-        "replica_id": command.replica_id,
-        "stream_id": command.stream_id,
-        "liveness": Liveness.LIVE,
-        "suspect_until": None,
-        "heard_time": now,
-    }
-    return Change(fields, EventKind.RESUMED, f"Carried by replica {command.replica_id}.")
+    return carried_by(task, facts, command.replica_id, command.stream_id, now)
 
 
 def expire(task: Task, facts: Facts, command: ExpireAttempt, now: datetime, _revision: int) -> Ruling:

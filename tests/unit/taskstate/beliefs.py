@@ -54,7 +54,7 @@ def believe(model: Model, command: Command, answer: str, now: datetime, revision
         case ReleaseDispatch():
             task.out_since = task.due = None
             task.reason = Reason.NONE
-        case StartAttempt():
+        case StartAttempt() if answer.endswith("STARTED"):
             _start(task, command, now, revision)
         case CancelTask():
             _stop(task, command, was_running, now)
@@ -151,7 +151,7 @@ def _note(task: TaskModel, command: Command, now: datetime) -> None:
             task.suspect_until = now + timedelta(seconds=command.grace_s)
             if task.state is TaskState.RUNNING:
                 task.liveness = Liveness.SUSPECT
-        case ResumeAttempt():
+        case ResumeAttempt() | StartAttempt():
             task.stream, task.suspect_until = (command.replica_id, command.stream_id), None
             task.liveness, task.heard = Liveness.LIVE, now
 

@@ -103,9 +103,29 @@ ATTEMPT_ROWS = [
     ),
     Row(
         "start, asked again",
-        asks_to_start(start_id=START_ID),
-        {"RUNNING STARTED": f"{HANDED_OUT} {QUEUED}", "no-op": RUNNING, "STALE_DISPATCH": f"{WAITING} {TERMINAL}"}
+        asks_to_start(start_id=START_ID, stream_id="stream-1"),
+        {
+            "RUNNING STARTED": f"{HANDED_OUT} {QUEUED}",
+            "RUNNING RESUMED": "running_suspect running_suspect_over",
+            "no-op": f"{LIVE} running_unresponsive",
+            "STALE_DISPATCH": f"{WAITING} {TERMINAL}",
+        }
         | NOT_FOUND,
+    ),
+    Row(
+        "start, asked again on another stream, which carries the attempt from there",
+        asks_to_start(start_id=START_ID),
+        {
+            "RUNNING STARTED": f"{HANDED_OUT} {QUEUED}",
+            "RUNNING RESUMED": RUNNING,
+            "STALE_DISPATCH": f"{WAITING} {TERMINAL}",
+        }
+        | NOT_FOUND,
+    ),
+    Row(
+        "start, asked again of a replica without a lease",
+        asks_to_start(start_id=START_ID, replica_id="replica-2"),
+        {"HOLDER_DEAD": f"{HANDED_OUT} {QUEUED} {RUNNING}", "STALE_DISPATCH": f"{WAITING} {TERMINAL}"} | NOT_FOUND,
     ),
     Row("start with an older message", asks_to_start(newer=-1), STALE),
     Row("start with a message that never was", asks_to_start(newer=1), STALE),

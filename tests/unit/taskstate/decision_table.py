@@ -75,7 +75,7 @@ def confirms(newer: int) -> Callable[[Task | None], Command]:
 
 
 def asks_to_start(
-    newer: int = 0, start_id: str = "start-9", replica_id: str = "replica-1"
+    newer: int = 0, start_id: str = "start-9", replica_id: str = "replica-1", stream_id: str = "stream-2"
 ) -> Callable[[Task | None], Command]:
     return lambda task: StartAttempt(
         task_id=TASK_ID,
@@ -84,7 +84,7 @@ def asks_to_start(
         start_id=start_id,
         worker=WORKER,
         replica_id=replica_id,
-        stream_id="stream-2",
+        stream_id=stream_id,
         sequence=5,
     )
 

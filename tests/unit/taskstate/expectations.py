@@ -64,7 +64,7 @@ def expected_answer(model: Model, command: Command, now: datetime, shown: WaitRe
 
 def _of_message(model: Model, task: TaskModel, command: ConfirmDispatch | ReleaseDispatch | StartAttempt) -> str:
     if isinstance(command, StartAttempt) and task.state is TaskState.RUNNING and task.start_id == command.start_id:
-        return "no-op"
+        return _of_return(model, task, command)
     if command.dispatch != task.message:
         return "STALE_DISPATCH"
     if isinstance(command, ConfirmDispatch):
@@ -118,13 +118,17 @@ def _of_attempt(model: Model, task: TaskModel, command: AttemptCommand, now: dat
         case ResumeAttempt():
             if not held:
                 return "TOKEN_LOST"
-            if command.replica_id not in model.replicas:
-                return "HOLDER_DEAD"
-            stays = task.stream == (command.replica_id, command.stream_id) and task.suspect_until is None
-            return "no-op" if stays else "RUNNING RESUMED"
+            return _of_return(model, task, command)
     if current and command.sequence <= task.sequence:
         return "no-op"
     return _of_report(task, command) if held else "TOKEN_LOST"
+
+
+def _of_return(model: Model, task: TaskModel, command: ResumeAttempt | StartAttempt) -> str:
+    if command.replica_id not in model.replicas:
+        return "HOLDER_DEAD"
+    stays = task.stream == (command.replica_id, command.stream_id) and task.suspect_until is None
+    return "no-op" if stays else "RUNNING RESUMED"
 
 
 def _of_report(task: TaskModel, command: AttemptCommand) -> str:

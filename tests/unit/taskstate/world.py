@@ -125,7 +125,8 @@ class World:
 
     def _follow(self, command: Command, outcome: Outcome) -> None:
         """What happens outside because of an answer: a process begins its work."""
-        if isinstance(command, StartAttempt) and isinstance(outcome, Accepted) and not outcome.no_op:
+        event = outcome.event if isinstance(outcome, Accepted) else None
+        if isinstance(command, StartAttempt) and event is not None and event.kind is EventKind.STARTED:
             started = Process(command.task_id, self.revision, command.start_id, command.sequence)
             self.processes.append(started)
         if isinstance(outcome, Accepted) and outcome.event is not None and outcome.event.kind is EventKind.GIVEN_UP:
