@@ -2,12 +2,12 @@
 
 Three kinds of process, each of which can do only what it must:
 
-- The *supervisor* (``supervisor``, composed of ``session``, ``outbox``, ``local_server``, ``horse_table``,
-  ``rq_worker_process``) alone holds a gRPC channel. It starts RQ workers by exec, sees every death, and kills. It never
-  imports a task and never touches Redis.
+- The *supervisor* (``supervisor``, composed of ``session``, ``outbox``, ``local_server``, ``horse_table``, ``stopping``,
+  ``rq_worker_process``, ``drain``, ``leftovers``) alone holds a gRPC channel. It starts RQ workers by exec, sees every
+  death, and kills. It never imports a task and never touches Redis.
 - An *RQ worker* (``rq_worker_main``, ``rq_worker``, ``pop``) takes messages from one queue and forks a work-horse for each.
   It imports the tasks, and never grpc. It reports every exit with what the operating system told about it.
-- A *work-horse* (``work_horse``, ``outgoing``, ``sender``) runs one attempt. It asks its supervisor to start, reports
+- A *work-horse* (``work_horse``, ``outgoing``, ``sender``, ``interruption``) runs one attempt. It asks its supervisor to start, reports
   through it, says its last word, and ends. It never touches Redis and never imports grpc.
 
 They speak the messages of ``taskstate/v1/work_horse.proto`` on a Unix socket (``frames``). ``process`` holds what the
