@@ -7,8 +7,8 @@ Three kinds of process, each of which can do only what it must:
   death, and kills. It never imports a task and never touches Redis.
 - An *RQ worker* (``rq_worker_main``, ``rq_worker``, ``pop``) takes messages from one queue and forks a work-horse for each.
   It imports the tasks, and never grpc. It reports every exit with what the operating system told about it.
-- A *work-horse* (``work_horse``, ``outgoing``, ``sender``, ``interruption``) runs one attempt. It asks its supervisor to start, reports
-  through it, says its last word, and ends. It never touches Redis and never imports grpc.
+- A *work-horse* (``work_horse``, ``outgoing``, ``sender``, ``interruption``) runs one attempt. It asks its supervisor to
+  start, reports through it, says its last word, and ends. It never touches Redis and never imports grpc.
 
 They speak the messages of ``taskstate/v1/work_horse.proto`` on a Unix socket (``frames``). ``process`` holds what the
 kernel is asked for: parent-death signals, subreaping, pidfds, process groups. ``docs/workers.md`` tells the whole.
