@@ -21,14 +21,20 @@ class StormBrake(Generic[T]):
     replica's streams break within 2 s, it is a storm: all of them get the whole lease to come back.
     """
 
-    _broken: deque[tuple[float, T]] = field(default_factory=deque)
+    _times: deque[float] = field(default_factory=deque)
+    _not_spared: deque[tuple[float, T]] = field(default_factory=deque)
 
     def broke(self, stream: T, open_still: int, now_s: float) -> list[T]:
-        """Note one broken stream; answers the streams that a storm spares: empty without a storm."""
-        self._broken.append((now_s, stream))
-        while self._broken and self._broken[0][0] < now_s - STORM_WINDOW_S:
-            self._broken.popleft()
-        count = len(self._broken)
+        """Note one broken stream; answers the streams that a storm spares now, each once: empty without a storm."""
+        self._times.append(now_s)
+        self._not_spared.append((now_s, stream))
+        while self._times[0] < now_s - STORM_WINDOW_S:
+            self._times.popleft()
+        while self._not_spared[0][0] < now_s - STORM_WINDOW_S:
+            self._not_spared.popleft()
+        count = len(self._times)
         if count < STORM_LEAST or count <= STORM_SHARE * (open_still + count):
             return []
-        return [broken for _, broken in self._broken]
+        spared = [broken for _, broken in self._not_spared]
+        self._not_spared.clear()
+        return spared

@@ -135,6 +135,7 @@ class Replica:
 
     async def close(self) -> None:
         """After the server has stopped: finish the pipeline, end the lease, close the connections."""
+        self.workers.close()
         await self.pipeline.stop()
         await self.leases.retire()
         await asyncio.to_thread(self.database.close)

@@ -5,8 +5,8 @@ carries much, and a finish that could not be committed is never overtaken by the
 committed now is tried again here, in its order, for as long as the stream lasts; it stays unanswered and does not end the
 stream.
 
-The session knows which attempts it holds. When the stream breaks without a good-bye, `WorkerServicer` makes them suspect;
-when the server itself ends the stream, they have their whole lease to come back.
+What the end of a stream means for its attempts, `WorkerServicer` concludes from the database: an attempt may have been
+committed whose answer never left. `held` serves only to send no order before the answer that tells of its attempt.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from services.taskstate.api import render, session_answers, worker_requests
 from services.taskstate.api.errors import ApiError
 from services.taskstate.api.session_answers import Carried, refused
 from services.taskstate.api.worker_requests import Holder
-from services.taskstate.command import Accepted, AttemptExited, Refused, ResumeAttempt, StartAttempt
+from services.taskstate.command import Accepted, AttemptExited, Outcome, Refused, ResumeAttempt, StartAttempt
 from services.taskstate.database import Database, DatabaseUnavailable
 from services.taskstate.feed import DISPATCHABLE, Feed
 from services.taskstate.pipeline import Pipeline
@@ -54,7 +54,7 @@ class SessionTimes:
 
 @dataclass(eq=False, slots=True)
 class SupervisorSession:
-    """See the module. `held` maps the tasks whose attempts this stream carries to their tokens, until they are gone."""
+    """See the module. `held`: the tokens, by task, of the attempts that were answered on this stream and are not gone."""
 
     pipeline: Pipeline
     database: Database
@@ -68,6 +68,7 @@ class SupervisorSession:
     said_good_bye: bool = False
     ended_by_server: asyncio.Event = field(default_factory=asyncio.Event)
     _early_orders: dict[str, service_pb.ServerMessage] = field(default_factory=dict)
+    _under_way: Sequence[asyncio.Future[Outcome]] = ()
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, requests: AsyncIterator[service_pb.SessionRequest]) -> None:
@@ -97,6 +98,11 @@ class SupervisorSession:
         """Send answers or orders; one message at a time, as gRPC wants it."""
         async with self._sending:
             await self.context.write(service_pb.SessionResponse(messages=messages))
+
+    async def settled(self) -> None:
+        """Wait until the pipeline has answered all that this session put in; its futures outlive a cancelled `run`."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     def end(self) -> None:
         """End the stream from this side: the supervisor opens another, and none of its attempts is suspect."""
@@ -170,7 +176,10 @@ class SupervisorSession:
                 done.append(part.message.sequence)
         if done:
             answers.append(service_pb.ServerMessage(ack=service_pb.Ack(sequences=done)))
-        early = [self._early_orders.pop(task_id) for task_id in list(self._early_orders) if task_id in self.held]
+        self._note_held(carried)
+        # What is not held now never will be by an earlier order: its attempt has gone meanwhile.
+        early = [order for task_id, order in self._early_orders.items() if task_id in self.held]
+        self._early_orders.clear()
         if answers or early:
             await self.send([*answers, *early])
 
@@ -194,7 +203,10 @@ class SupervisorSession:
             part.outcomes = [None] * len(part.commands)
         while waiting:
             commands = [part.commands[index] for part, index in waiting]
-            outcomes = await asyncio.gather(*self.pipeline.submit_many(commands))
+            # Not gathered: that would cancel the futures together with this handler, and they tell when all is settled.
+            self._under_way = self.pipeline.submit_many(commands)
+            await asyncio.wait(self._under_way)
+            outcomes = [future.result() for future in self._under_way]
             again = []
             for (part, index), outcome in zip(waiting, outcomes, strict=True):
                 if isinstance(outcome, Refused) and outcome.reason in _TRANSIENT:
@@ -204,18 +216,20 @@ class SupervisorSession:
                     raise ApiError("SHUTTING_DOWN", outcome.message, {"replica_id": self.replica_id})
                 else:
                     part.outcomes[index] = outcome
-                    if isinstance(outcome, Accepted):
-                        self._note_held(part.commands[index], outcome)
             waiting = again
             if waiting:
                 await self._pause()
 
-    def _note_held(self, command: object, outcome: Accepted) -> None:
-        task = outcome.task
-        if isinstance(command, StartAttempt | ResumeAttempt):
-            self.held[task.task_id] = task.fencing_token
-        elif isinstance(command, AttemptExited) and self.held.get(task.task_id) == command.fencing_token:
-            del self.held[task.task_id]
+    def _note_held(self, carried: Sequence[Carried]) -> None:
+        for part in carried:
+            for command, outcome in zip(part.commands, part.outcomes, strict=True):
+                if not isinstance(outcome, Accepted):
+                    continue
+                task = outcome.task
+                if isinstance(command, StartAttempt | ResumeAttempt):
+                    self.held[task.task_id] = task.fencing_token
+                elif isinstance(command, AttemptExited) and self.held.get(task.task_id) == command.fencing_token:
+                    del self.held[task.task_id]
 
     async def _keep_late(self, carried: Sequence[Carried]) -> None:
         """Keep what came from attempts that do not hold their task any more, before it is refused."""

@@ -39,7 +39,10 @@ def answer(part: Carried) -> list[service_pb.ServerMessage]:
     answers: list[service_pb.ServerMessage] = []
     for command, outcome in zip(part.commands, part.outcomes, strict=True):
         if isinstance(outcome, Accepted) and isinstance(command, StartAttempt):
+            # One that is asked again may have been ordered to stop meanwhile.
+            order = order_of(outcome.task)
             answers.append(service_pb.ServerMessage(started=_started(command, outcome.task)))
+            answers.extend([order] if order else [])
         elif isinstance(outcome, Accepted) and isinstance(command, ResumeAttempt):
             # What was ordered while the supervisor was away is ordered again.
             order = order_of(outcome.task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +18,16 @@ from services.taskstate.api.errors import ApiError
 from services.taskstate.api.session import SessionTimes, SupervisorSession
 from services.taskstate.clockwork import StormBrake
 from services.taskstate.command import Refused, SuspectAttempt
-from services.taskstate.database import Database
+from services.taskstate.database import Database, DatabaseUnavailable
 from services.taskstate.feed import ORDER_KINDS, ORDERS, Feed
 from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
+from services.taskstate.store import stream_attempts
 
 log = logging.getLogger(__name__)
 
 TRY_AGAIN_S = 0.5
+TELL_S = 1.0
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -44,7 +46,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     sessions: dict[str, SupervisorSession] = field(default_factory=dict)
     draining: bool = False
     _brake: StormBrake[SupervisorSession] = field(default_factory=StormBrake)
-    _suspecting: set[asyncio.Task[None]] = field(default_factory=set)
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def Session(  # noqa: N802
         self, request_iterator: AsyncIterator[service_pb.SessionRequest], context: Context
@@ -60,6 +62,10 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         self.sessions[session.stream_id] = session
         try:
             await session.run(request_iterator)
+        except ApiError:
+            # We end it, whatever the reason: the supervisor may well live.
+            session.end()
+            raise
         finally:
             # A killed supervisor's stream ends as an error, a quiet end, or the cancellation of this very coroutine
             # (tried): what follows from it runs in a task of its own, which nothing here cancels.
@@ -70,14 +76,24 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
         """Send all supervisors elsewhere; none of their attempts becomes suspect by that."""
         self.draining = True
         drain = service_pb.Drain(message=f"Replica {self.replica_id} is shutting down.")
-        sessions = list(self.sessions.values())
-        told = await asyncio.gather(
-            *(session.send([service_pb.ServerMessage(drain=drain)]) for session in sessions), return_exceptions=True
-        )
-        for failure in told:
-            if isinstance(failure, BaseException):
-                # Its stream is ending anyway; the supervisor reconnects by itself.
-                log.info("a supervisor could not be told to move: %r", failure, extra={"event": "drain_untold"})
+        told = [
+            asyncio.create_task(session.send([service_pb.ServerMessage(drain=drain)]))
+            for session in self.sessions.values()
+        ]
+        if not told:
+            return
+        # One that takes nothing must not keep the others from being told in time; all find out when the server stops.
+        done, late = await asyncio.wait(told, timeout=TELL_S)
+        for telling in late:
+            telling.cancel()
+        for failure in filter(None, (telling.exception() for telling in done)):
+            # Its stream is ending anyway; the supervisor reconnects by itself.
+            log.info("a supervisor could not be told to move: %r", failure, extra={"event": "drain_untold"})
+
+    def close(self) -> None:
+        """Conclude nothing more: what is left to conclude, the end of this replica's lease does."""
+        for task in self._background:
+            task.cancel()
 
     def end_all(self) -> None:
         """End all streams from this side: this replica cannot vouch for them now, another may."""
@@ -102,7 +118,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 for piece in slices:
                     for event in piece.events:
                         if event.kind in ORDER_KINDS and event.task_id in piece.tasks:
-                            await self._order(piece.tasks[event.task_id])
+                            # On its own: a supervisor that takes nothing must not delay the orders of the others.
+                            self._start(self._order(piece.tasks[event.task_id]))
         finally:
             self.feed.unsubscribe(subscription)
 
@@ -126,7 +143,16 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             who,
             extra={"event": "session_closed", "stream_id": session.stream_id, "held": len(session.held)},
         )
-        if session.said_good_bye or self.draining or session.ended_by_server.is_set():
+        if session.holder is None or self.draining:
+            return
+        if session.ended_by_server.is_set():
+            # Never suspect by our own doing: they have the whole lease to come back. But this replica may live on, and
+            # then nobody else would ever end what did not come back.
+            self._start(self._suspect(session, self.stream_grace_s, after_s=self.times.lease_ttl_s))
+            return
+        if session.said_good_bye:
+            # It must hold nothing; if it does, nobody is left who could tell how that ends.
+            self._start(self._suspect(session, self.stream_grace_s))
             return
         spared = self._brake.broke(session, len(self.sessions), time.monotonic())
         if spared:
@@ -137,14 +163,18 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             )
         grace_s = self.times.lease_ttl_s if spared else self.stream_grace_s
         for broken in spared or [session]:
-            if broken.held:
-                task = asyncio.create_task(self._suspect(broken, grace_s))
-                self._suspecting.add(task)
-                task.add_done_callback(self._suspecting.discard)
+            self._start(self._suspect(broken, grace_s))
 
-    async def _suspect(self, session: SupervisorSession, grace_s: float) -> None:
-        """Make the attempts of a broken stream suspect, as often as it takes: else only this replica's own death would
-        ever end them."""
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _suspect(self, session: SupervisorSession, grace_s: float, after_s: float = 0.0) -> None:
+        """Make the attempts that an ended stream still carries suspect, as often as it takes: else only this replica's
+        own death would ever end them."""
+        await asyncio.sleep(after_s)
+        await session.settled()
         commands: Sequence[SuspectAttempt] = [
             SuspectAttempt(
                 task_id=task_id,
@@ -154,7 +184,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 grace_s=grace_s,
                 lease_s=self.times.lease_ttl_s,
             )
-            for task_id in session.held
+            for task_id in await self._carried(session.stream_id)
         ]
         while commands:
             outcomes = await asyncio.gather(*self.pipeline.submit_many(commands))
@@ -164,4 +194,12 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 if isinstance(outcome, Refused) and outcome.reason in ("DATABASE_UNAVAILABLE", "LIMIT_EXCEEDED")
             ]
             if commands:
+                await asyncio.sleep(TRY_AGAIN_S)
+
+    async def _carried(self, stream_id: str) -> list[str]:
+        while True:
+            try:
+                return await self.database.write(stream_attempts.carried_task_ids, self.replica_id, stream_id)
+            except DatabaseUnavailable as error:
+                log.warning("an ended stream waits for the database: %s", error, extra={"event": "suspects_wait"})
                 await asyncio.sleep(TRY_AGAIN_S)

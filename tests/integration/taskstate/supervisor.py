@@ -131,7 +131,11 @@ class Supervisor:
 
     async def started(self, task_id: str, dispatch: int = 1) -> pb.AttemptStarted:
         """Start an attempt."""
-        (answer,) = await self.ask(start(task_id, dispatch))
+        return await self.started_by(start(task_id, dispatch))
+
+    async def started_by(self, ask: pb.WorkerMessage) -> pb.AttemptStarted:
+        """Start an attempt, or ask again."""
+        (answer,) = await self.ask(ask)
         assert answer.WhichOneof("body") == "started", answer
         return answer.started
 
