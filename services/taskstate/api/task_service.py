@@ -110,11 +110,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             )
         from_revision = request.from_revision if request.HasField("from_revision") else None
         watch = Watch(self.feed, self.database, wanted, from_revision)
+        # Not the watch's own cursor, which is ahead by what it is about to deliver.
+        delivered = from_revision
         self.watches += 1
         try:
             async for delivery in watch.deliveries():
                 for message in self.renderer.messages(delivery):
-                    await _write(context, message, watch.cursor)
+                    await _write(context, message, delivered)
+                    delivered = _cursor_after(message, delivered)
         except Exception as error:
             known = from_exception(error, from_revision or 0)
             raise (known or error) from error
@@ -193,17 +196,25 @@ def _fill(response: service_pb.ListTasksResponse, tasks: list[Task]) -> int:
     return len(tasks)
 
 
-async def _write(context: Context, message: service_pb.WatchTasksResponse, cursor: int) -> None:
-    """Send one message to a watcher; one that takes nothing for 30 s is let go, to resume from its cursor."""
+async def _write(context: Context, message: service_pb.WatchTasksResponse, delivered: int | None) -> None:
+    """Send one message to a watcher; one that takes nothing for 30 s is let go, to resume from what it was delivered."""
     try:
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await context.write(message)
     except TimeoutError:
+        told = "start again" if delivered is None else "resume from the last cursor received"
         raise ApiError(
             "SLOW_WATCHER",
-            f"Nothing was taken for {WRITE_TIMEOUT_S:g} s; resume from the last cursor received.",
-            {"revision": str(cursor)},
+            f"Nothing was taken for {WRITE_TIMEOUT_S:g} s; {told}.",
+            {} if delivered is None else {"revision": str(delivered)},
         ) from None
+
+
+def _cursor_after(message: service_pb.WatchTasksResponse, before: int | None) -> int | None:
+    """The newest cursor that a watcher has after this message: a checkpoint's or a transition's revision."""
+    if message.HasField("checkpoint"):
+        return message.checkpoint.revision
+    return next((change.revision for change in reversed(message.changes) if change.HasField("event")), before)
 
 
 def _not_found(task_id: str) -> ApiError:
