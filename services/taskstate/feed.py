@@ -58,9 +58,8 @@ class FeedSettings:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The changes of one read or one batch: revisions in (from_revision, to_revision]."""
+    """The transitions of one read or one batch, which ended at `to_revision`; never empty."""
 
-    from_revision: int
     to_revision: int
     events: Sequence[Event]
     tasks: dict[str, Task]
@@ -188,9 +187,11 @@ class Feed:
     ) -> None:
         touched = {event.task_id: tasks[event.task_id] for event in events if event.task_id in tasks}
         size = sum(_size(task) for task in touched.values()) + sum(200 + len(event.message) for event in events)
-        self._ring.append(Slice(self.revision, to_revision, events, touched, size))
-        self._ring_transitions += len(events)
-        self._ring_bytes += size
+        if events:
+            # Progress alone leaves nothing to read again: counted neither as transitions nor as bytes, it would pile up.
+            self._ring.append(Slice(to_revision, events, touched, size))
+            self._ring_transitions += len(events)
+            self._ring_bytes += size
         self.revision = to_revision
         self._confirm(at)
         self._trim()

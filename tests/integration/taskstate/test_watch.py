@@ -363,3 +363,15 @@ async def test_a_resume_by_a_transition_tells_progress_from_before_it(replica: R
     later = await steps.put_one(replica, steps.create())
     async with watching(replica, later.revision) as watcher:
         await await_until(lambda: reported.revision in {task.revision for task in watcher.progress})
+
+
+async def test_progress_alone_does_not_fill_the_ring(replica: Replica) -> None:
+    task = await steps.run_to_start(replica)
+    before = len(replica.feed._ring)
+    for done in range(1, 21):
+        await steps.put_one(replica, steps.progress(task.task_id, task.fencing_token, done))
+    assert len(replica.feed._ring) == before
+    async with watching(replica, task.revision) as watcher:
+        ended = await steps.put_one(replica, steps.finish(task.task_id, task.fencing_token))
+        await watcher.reaches(ended.revision)
+    assert watcher.revisions == [ended.revision]
