@@ -15,7 +15,13 @@ const REASONS = {
   WORKER_LOST: "Worker vanished", WORKER_DRAINED: "Worker was stopped", ENQUEUE_FAILED: "Could not be put in the queue",
   DEPENDENCY_FAILED: "A task it needs did not succeed", RESET: "Ended by a reset", ADOPTED: "Late result accepted",
 };
-const DOUBTS = { suspect: "Suspect", unresponsive: "Unresponsive" };
+/** What casts doubt on "Running": beside the state and never in its place, each with its own shape and what comes of it. */
+const DOUBTS = {
+  suspect: { word: "Suspect", says: () => "Connection to the worker ended. It has a short grace to come back." },
+  unresponsive: { word: "Unresponsive", says: () => "The process is there, but its code has not reported. Not counted as dead." },
+  cancelling: { word: "Cancelling", says: (task) => `Stop requested; ${stopStage(task.cancel)}.` },
+};
+const EXITS = { confirmed: "Exit seen.", unconfirmed: "The exit was not confirmed." };
 
 const $ = (id) => document.getElementById(id);
 /** Every task known here, by id: {task, row, section, seen}. An entry is replaced only by a higher revision. */
@@ -54,22 +60,40 @@ function span(ms) {
 
 const ageOf = (time) => (time && serverNow() !== null ? span(serverNow() - Date.parse(time)) : "");
 
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
 function badge(task) {
   const node = element("span", `badge ${task.state in WORDS ? task.state : "pending"}`);
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  icon.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#i-${task.state}`);
-  icon.append(use);
-  node.append(icon, WORDS[task.state] ?? task.state);
+  node.append(icon(task.state), WORDS[task.state] ?? task.state);
   return node;
+}
+
+/** The doubts about a task, the gravest first. */
+function doubtsOf(task) {
+  const isCancelling = task.is_running && task.cancel !== null && task.cancel.outcome === null;
+  return [task.liveness in DOUBTS && task.is_running ? task.liveness : "", isCancelling ? "cancelling" : ""].filter(Boolean);
+}
+
+function stopStage(cancel) {
+  if (cancel.signal_time) return "told to end, and killed if it does not";
+  return cancel.deliver_time ? "delivered, waiting for the task to stop" : "not delivered yet";
 }
 
 function stateCell(task) {
   const cell = element("td");
   cell.append(badge(task));
-  if (task.liveness in DOUBTS) cell.append(element("div", "doubt", DOUBTS[task.liveness]));
-  if (task.is_active && task.cancel) cell.append(element("div", "doubt", "Cancelling"));
+  for (const doubt of doubtsOf(task)) {
+    const mark = element("div", `doubt ${doubt}`);
+    mark.append(icon(doubt), DOUBTS[doubt].word);
+    cell.append(mark);
+  }
   return cell;
 }
 
@@ -118,7 +142,18 @@ function progressCell(task) {
   bar.setAttribute("aria-label", "Progress");
   bar.setAttribute("aria-valuetext", text || "not known");
   if (percent !== null) bar.setAttribute("aria-valuenow", String(Math.floor(percent)));
+  const doubts = doubtsOf(task);
+  bar.classList.toggle("doubtful", doubts.some((doubt) => doubt !== "cancelling"));
   cell.append(bar, element("div", "", text || "Progress not known"));
+  for (const doubt of doubts) {
+    const says = element("div", `says ${doubt}`, `${DOUBTS[doubt].says(task)} `);
+    if (doubt === "cancelling" && task.cancel.deadline_time) {
+      const until = element("span");
+      until.dataset.until = task.cancel.deadline_time;
+      says.append(until);
+    }
+    cell.append(says);
+  }
   if (task.message) cell.append(element("div", "meta", visible(task.message)));
   return cell;
 }
@@ -130,6 +165,12 @@ function labelled(label, text, time) {
   return cell;
 }
 
+/** What became of the process of a task that was told to stop; empty where there was none, or the task finished first. */
+function exitOf(task) {
+  if (!task.cancel || !task.attempt || !["failed", "cancelled"].includes(task.state)) return "";
+  return task.cancel.outcome === null ? "Its process is being ended." : EXITS[task.cancel.outcome] ?? "";
+}
+
 function howCell(task) {
   const cell = element("td");
   const took = task.execution_duration === null ? "" : span(task.execution_duration * 1000);
@@ -137,6 +178,8 @@ function howCell(task) {
   const how = { cancelled: took ? `Stopped after ${took}` : "Stopped before it ran", succeeded: took ? `Finished in ${took}` : "Finished", lost: "The worker vanished. The outcome is not known." }[task.state] ?? ([reason, took && `after ${took}`].filter(Boolean).join(" ") || WORDS[task.state]);
   const said = task.error ? `${task.error.type}: ${task.error.message}` : task.message;
   cell.append(element("div", "", how));
+  const exit = exitOf(task);
+  if (exit) cell.append(element("div", "meta", exit));
   if (said) cell.append(element("div", "meta", visible(said)));
   return cell;
 }
@@ -151,6 +194,17 @@ const AGO = new Set(["heard", "ended"]);
 function sectionOf(task) {
   if (!task.is_active) return "ended";
   return task.is_running ? "running" : "waiting";
+}
+
+function paintUntil(node) {
+  const now = serverNow();
+  const left = now === null ? null : Date.parse(node.dataset.until) - now;
+  node.textContent = left === null ? "" : left > 0 ? `Over in ${span(left)} in any case.` : "Over now in any case.";
+}
+
+function paintAges(root) {
+  root.querySelectorAll("[data-since]").forEach(paintAge);
+  root.querySelectorAll("[data-until]").forEach(paintUntil);
 }
 
 function paintAge(cell) {
@@ -172,7 +226,7 @@ function paint() {
       else if ($(section).rows.length < ROWS_MAX) $(section).append(entry.row);
     }
     if (focused) entry.row.querySelector("a")?.focus();
-    entry.row.querySelectorAll("[data-since]").forEach(paintAge);
+    paintAges(entry.row);
   }
   dirty.clear();
   trimEnded();
@@ -290,7 +344,7 @@ function tick() {
     $("disconnected").textContent = "";
   }
   document.body.classList.toggle("unconfirmed", is !== "live");
-  if (!document.hidden) document.querySelectorAll("[data-since]").forEach(paintAge);
+  if (!document.hidden) paintAges(document);
 }
 
 paintCounts();
