@@ -21,7 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -43,6 +43,7 @@ from services.taskstate.command import (
 from services.taskstate.model import Event, Task
 from services.taskstate.overlay import Limits, Overlay
 from services.taskstate.store import batch as store
+from services.taskstate.store.rows import RESULT_SHOWN_MAX
 
 log = logging.getLogger(__name__)
 
@@ -240,7 +241,8 @@ class Pipeline:
                 if not self._was_committed(batch):
                     raise _CommitUnknown(str(error)) from error
         touched = {*changes.created, *changes.moved, *progressed}
-        tasks = {task_id: overlay.tasks[task_id] for task_id in touched}
+        # As every read of more than one task shows them, so that a watch does not depend on whose commit it was.
+        tasks = {task_id: _without_large_result(overlay.tasks[task_id]) for task_id in touched}
         return Committed(from_revision, to_revision, now, changes.events, tasks, progressed), outcomes
 
     def _was_committed(self, batch: int) -> bool:
@@ -303,6 +305,10 @@ def load(connection: Connection, limits: Limits, commands: Sequence[Command], no
     if any(isinstance(command, ExpireAttempt) for command in commands):
         overlay.hold_until = store.hold_until(connection)
     return overlay
+
+
+def _without_large_result(task: Task) -> Task:
+    return replace(task, result=None) if task.result_size > RESULT_SHOWN_MAX else task
 
 
 def _is_our_fault(error: DBAPIError) -> bool:

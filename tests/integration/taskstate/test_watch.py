@@ -375,3 +375,15 @@ async def test_progress_alone_does_not_fill_the_ring(replica: Replica) -> None:
         ended = await steps.put_one(replica, steps.finish(task.task_id, task.fencing_token))
         await watcher.reaches(ended.revision)
     assert watcher.revisions == [ended.revision]
+
+
+async def test_a_large_result_is_left_out_on_whichever_replica(replica: Replica, database_url: str) -> None:
+    small, large = await steps.run_to_start(replica), await steps.run_to_start(replica)
+    async with running_replica(database_url) as other, watching(replica) as own, watching(other) as others:
+        await steps.put_one(replica, steps.finish(small.task_id, small.fencing_token, '"small"'))
+        result = '"' + 20_000 * "x" + '"'
+        ended = await steps.put_one(replica, steps.finish(large.task_id, large.fencing_token, result))
+        for watcher in (own, others):
+            await watcher.reaches(ended.revision)
+            shown = [change.task for change in watcher.changes if change.event and change.task]
+            assert [(task.result, task.result_size) for task in shown] == [('"small"', 7), (None, 20_002)]
