@@ -1,7 +1,8 @@
 """The bridge from the event loop to PostgreSQL: blocking reads and small writes in a bounded pool of threads.
 
 The pipeline has a connection and a thread of its own; everything else goes through here, so that no statement ever blocks
-the loop and no crowd of requests opens more than `pool_size` connections.
+the loop and no crowd of requests opens more than `pool_size` connections. What may not wait behind a crowd (the lease, the
+feed) has a pool of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.taskstate.store.engine import open_engine
+
+READ_MAX_S = 10.0
+"""How long a read may take with its wait for a thread: behind a crowd, or a database that has vanished, it is not to be
+had, and the caller should know. Above what one read can take: 3 s to connect, 5 s for its statement."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,13 +39,17 @@ class Database:
         self._executor = ThreadPoolExecutor(pool_size, thread_name_prefix="database")
 
     async def read(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run one function of the store in a read-only transaction that sees one state."""
+        """Run one function of the store in a read-only transaction that sees one state, within 10 s."""
 
         def run() -> R:
             with self._reads.begin() as connection:
                 return function(connection, *args, **kwargs)
 
-        return await self._in_thread(run)
+        try:
+            async with asyncio.timeout(READ_MAX_S):
+                return await self._in_thread(run)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"no answer within {READ_MAX_S:g} s") from error
 
     async def write(self, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run one function of the store in a transaction outside the one order."""

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 QUIET_S = 0.025
 READ_MAX = 500
+CATCHING_UP_MAX = 4
+"""How many watchers read the tables at once, so that other reads find a connection while thousands reconnect."""
 EVERYTHING = "*"
 DISPATCHABLE = "dispatchable"
 """The key woken when a task may have become due: one was accepted, a slot or a place in a queue became free."""
@@ -102,6 +104,7 @@ class Feed:
         self.progress_revision = 0
         self.compacted = 0
         self.closed = False
+        self.catching_up = asyncio.Semaphore(CATCHING_UP_MAX)
         self.server_time: datetime | None = None
         self.confirmed = 0.0
         self.progress: dict[str, Task] = {}

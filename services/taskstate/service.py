@@ -46,9 +46,12 @@ class Replica:
     def __init__(self, settings: TaskStateSettings) -> None:
         self.settings = settings
         self.database = Database(settings.database_url, "taskstate reads", settings.database_pool_size)
-        self.leases = Leases(self.database, new_identity(), settings.lease_ttl_seconds)
+        # Behind a crowd of readers (2,000 watches that reconnect at once) the lease would lapse: one connection each for the
+        # lease, the feed and the readiness check.
+        self.vital = Database(settings.database_url, "taskstate vital", 3)
+        self.leases = Leases(self.vital, new_identity(), settings.lease_ttl_seconds)
         self.replica_id = self.leases.replica.replica_id
-        self.feed = Feed(self.database)
+        self.feed = Feed(self.vital)
         self.pipeline = Pipeline(
             open_engine(settings.database_url, "taskstate pipeline", 1),
             self.replica_id,
@@ -77,7 +80,7 @@ class Replica:
     async def check_ready(self) -> bool:
         """Whether this replica can do its work: the database answers with the right migration, and the lease is held."""
         try:
-            found = await self.database.read(current_migration)
+            found = await self.vital.read(current_migration)
         except DatabaseUnavailable as error:
             why = f"the database does not answer: {error}"
         else:
@@ -139,6 +142,7 @@ class Replica:
         await self.pipeline.stop()
         await self.leases.retire()
         await asyncio.to_thread(self.database.close)
+        await asyncio.to_thread(self.vital.close)
         await asyncio.to_thread(self.pipeline.engine.dispose)
 
 

@@ -123,16 +123,19 @@ class Watch:
 
     async def _first(self) -> AsyncIterator[Delivery]:
         if self._from_revision is None:
-            head, tasks = await self._database.read(feed_read.read_snapshot, self._wanted)
+            async with self._feed.catching_up:
+                head, tasks = await self._database.read(feed_read.read_snapshot, self._wanted)
             self.cursor = self._progress_cursor = head.revision
             yield Delivery([Change(task.revision, None, task) for task in tasks], Checkpoint(head.revision, head.time))
             self._next_checkpoint = time.monotonic() + CHECKPOINT_S
             return
-        head = await self._database.read(feed_read.read_head)
-        if self._from_revision > head.revision:
-            raise FutureRevision(head.revision)
-        if self._from_revision < head.compacted:
-            raise Compacted(head.compacted)
+        if not self._feed.compacted <= self._from_revision <= self._feed.revision:
+            # The feed may lag behind a cursor, by its next read, and behind a purge.
+            head = await self._database.read(feed_read.read_head)
+            if self._from_revision > head.revision:
+                raise FutureRevision(head.revision)
+            if self._from_revision < head.compacted:
+                raise Compacted(head.compacted)
         if not self._feed.covers(self.cursor):
             async for delivery in self._from_table():
                 yield delivery
@@ -140,7 +143,8 @@ class Watch:
     async def _from_table(self) -> AsyncIterator[Delivery]:
         """Catch up in pages; progress comes with the last."""
         while True:
-            read = await self._database.read(feed_read.read_after, self.cursor, self._progress_cursor, READ_MAX)
+            async with self._feed.catching_up:
+                read = await self._database.read(feed_read.read_after, self.cursor, self._progress_cursor, READ_MAX)
             if self.cursor < read.head.compacted:
                 raise Compacted(read.head.compacted)
             changes = _changes(read.events, read.tasks, self._wanted)

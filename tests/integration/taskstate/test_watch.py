@@ -160,6 +160,8 @@ async def test_a_cursor_from_before_the_kept_history_is_compacted(replica: Repli
     for _ in range(5):
         await steps.put_one(replica, steps.create())
     query(database_url, "update revision set compacted = 3")
+    replica.feed.hint()
+    await await_until(lambda: replica.feed.compacted == 3, what="the feed knows it")
     error = await Watcher(watch(replica, 2)).ended()
     assert isinstance(error, Compacted)
     assert error.compacted == 3
