@@ -8,7 +8,12 @@ import pytest
 
 from tests.drills.stack import SHORT, Stack, running_stack
 
-SETTINGS = SHORT | {"TASKSTATE_STREAM_GRACE_SECONDS": "0.3", "TASKSTATE_DRAIN_GRACE_SECONDS": "0.3"}
+SETTINGS = SHORT | {
+    "TASKSTATE_STREAM_GRACE_SECONDS": "0.3",
+    "TASKSTATE_DRAIN_GRACE_SECONDS": "0.3",
+    # The only replica is killed and started twice in a row, on a slow machine too, within one lease.
+    "TASKSTATE_LEASE_TTL_SECONDS": "15",
+}
 
 
 @pytest.fixture(scope="session")
