@@ -53,7 +53,9 @@ def task_lines(task: Task, now: float, *, with_traceback: bool) -> Iterator[str]
     standing = words.state_look(task.state).word + (f" ({doubts})" if doubts else "")
     reason = words.reason_words(task.reason)
     yield f"{standing}  {words.task_label(task)}  {task.task_id}"
-    yield f"  {words.state_sentence(task, now)}" + (f" {reason}." if reason else "")
+    sentence = words.state_sentence(task, now)
+    # The sentence may have said it already, as that of a task ended by force does.
+    yield f"  {sentence}" + (f" {reason}." if reason.lower() not in sentence.lower() else "")
     facts = {
         "type": text.escape(task.type),
         "queue": text.escape(task.queue),
@@ -101,7 +103,8 @@ def event_lines(events: list[TaskEvent]) -> Iterator[str]:
         step = "" if before is None else f"+{text.step(at - before)}"
         before = at
         reason = words.reason_words(event.reason)
-        why = ": ".join(part for part in (reason, text.escape(event.message)) if part)
+        message = text.escape(event.message)
+        why = ": ".join(part for part in (reason, message if message != reason else "") if part)
         attempt = f"attempt {event.attempt}" if event.attempt else ""
         details = "  ".join(part for part in (why, attempt, text.escape(event.actor)) if part)
         moment = text.absolute_time(at, with_ms=True)
