@@ -9,14 +9,14 @@ import grpc
 from taskstate.v1 import maintenance_service_pb2 as service_pb
 from taskstate.v1 import maintenance_service_pb2_grpc
 
-from services.taskstate.api import page_token, render
+from services.taskstate.api import page_bytes, page_token, render
 from services.taskstate.api.actor import actor_of
 from services.taskstate.api.errors import from_refusal
 from services.taskstate.api.validation import Checker
 from services.taskstate.command import Outcome, Refused
 from services.taskstate.dispatching import Dispatching
 from services.taskstate.model import TaskState
-from services.taskstate.sweeping import Sweeping
+from services.taskstate.sweeping import Sweeping, SweepItem
 
 DISPATCHES_MAX = 100
 WAIT_MAX_S = 30.0
@@ -84,16 +84,9 @@ class MaintenanceServicer(maintenance_service_pb2_grpc.MaintenanceServiceService
         after = page_token.read_id(request, request.page_token)
         revision, items, last = await self.sweeping.plan(after, max_age_s, page_size)
         response = service_pb.PlanSweepResponse(revision=revision)
-        for item in items:
-            response.items.append(
-                service_pb.SweepItem(
-                    task_id=item.task.task_id,
-                    revision=item.task.revision,
-                    verdict=f"SWEEP_VERDICT_{item.verdict}",
-                    why=item.why,
-                    task=render.task(item.task),
-                )
-            )
+        filled = page_bytes.fill(response.items, map(_sweep_item, items))
+        if filled < len(items):
+            last = items[filled - 1].task.task_id
         if last is not None:
             response.next_page_token = page_token.make_id(request, last)
         return response
@@ -110,6 +103,16 @@ class MaintenanceServicer(maintenance_service_pb2_grpc.MaintenanceServiceService
             given_up_count=done.given_up,
             spared_count=done.spared,
         )
+
+
+def _sweep_item(item: SweepItem) -> service_pb.SweepItem:
+    return service_pb.SweepItem(
+        task_id=item.task.task_id,
+        revision=item.task.revision,
+        verdict=f"SWEEP_VERDICT_{item.verdict}",
+        why=item.why,
+        task=render.task(item.task),
+    )
 
 
 def _outcome(outcome: Outcome) -> service_pb.DispatchOutcome:

@@ -11,20 +11,18 @@ from taskstate.v1 import task_pb2 as pb
 from taskstate.v1 import task_service_pb2 as service_pb
 from taskstate.v1 import task_service_pb2_grpc
 
-from services.taskstate.api import page_token, render, task_requests
+from services.taskstate.api import page_bytes, page_token, render, task_requests
 from services.taskstate.api.actor import actor_of
 from services.taskstate.api.errors import ApiError, from_exception, from_refusal
 from services.taskstate.api.validation import TOKEN_MAX, Checker
 from services.taskstate.command import CancelTask, Refused
 from services.taskstate.database import Database
 from services.taskstate.feed import Feed
-from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
 from services.taskstate.store import log_lines, task_query
 from services.taskstate.watch import Watch
 
 WRITE_TIMEOUT_S = 30.0
-PAGE_BYTES_MAX = 2 * 1024 * 1024
 _LEVELS = tuple(range(6))
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -77,7 +75,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             task_query.list_tasks, wanted, newest_first, after, request.offset, page_size + 1
         )
         response = service_pb.ListTasksResponse(revision=revision)
-        last = _fill(response, found[:page_size])
+        last = page_bytes.fill(response.tasks, map(render.task, found[:page_size]))
         if last < len(found):
             # The offset belongs to the first page only: a token continues from a task, wherever that stood.
             bound = service_pb.ListTasksRequest()
@@ -178,22 +176,10 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         if not lines and not await self.database.read(task_query.task_exists, request.task_id):
             raise _not_found(request.task_id)
         response = service_pb.ListTaskLogsResponse()
-        response.lines.extend(render.log_line(line) for line in lines[:page_size])
-        if len(lines) > page_size:
-            response.next_page_token = page_token.make(request, lines[page_size - 1].sequence)
+        last = page_bytes.fill(response.lines, map(render.log_line, lines[:page_size]))
+        if last < len(lines):
+            response.next_page_token = page_token.make(request, lines[last - 1].sequence)
         return response
-
-
-def _fill(response: service_pb.ListTasksResponse, tasks: list[Task]) -> int:
-    """Put tasks in until the page is full of bytes; answers how many went in, at least one."""
-    size = 0
-    for index, task in enumerate(tasks):
-        rendered = render.task(task)
-        size += rendered.ByteSize()
-        if index and size > PAGE_BYTES_MAX:
-            return index
-        response.tasks.append(rendered)
-    return len(tasks)
 
 
 async def _write(context: Context, message: service_pb.WatchTasksResponse, delivered: int | None) -> None:
