@@ -97,6 +97,7 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
         """Kinds of message that are taken in and not answered."""
         self.unanswered: list[str | None] = []
         self.lease_ttl_s = 20.0
+        self.released: list[tuple[str, int]] = []
         self.doubles = 0
         self._tokens = itertools.count(101)
         self._seen: set[tuple[str, int]] = set()
@@ -225,6 +226,8 @@ class FakeTaskState(worker_service_pb2_grpc.WorkerServiceServicer):
             assert not stream.has_said
         elif kind == "good_bye":
             stream.good_bye = message.good_bye.message
+        elif kind == "release":
+            self.released.append((message.release.task_id, message.release.dispatch))
         elif kind in self.mute:
             self.unanswered.append(kind)
             return None

@@ -88,6 +88,23 @@ async def test_a_message_that_a_dead_rq_worker_had_taken_runs_in_the_next(stage:
     assert task.bodies("finish")
 
 
+async def test_a_message_that_was_taken_and_not_started_is_handed_back(stage: Stage) -> None:
+    [rq_worker] = rq_workers_of(stage.supervisor)
+    # Frozen, the supervisor hears of the message only after its RQ worker is dead.
+    stage.supervisor.send(signal.SIGSTOP)
+    task = stage.canary()
+    await await_until(lambda: "worker-horse" in tree_of(stage.supervisor.pid).values())
+    os.kill(rq_worker, signal.SIGKILL)
+    await await_until(lambda: "worker-horse" not in tree_of(stage.supervisor.pid).values())
+    stage.supervisor.send(signal.SIGCONT)
+
+    await await_until(lambda: stage.fake.released == [(task.task_id, 1)])
+    await await_until(lambda: not queued(stage.redis_url), what="the old message to be removed")
+    assert not task.start_id
+    assert stage.fake.live[-1].heartbeats[-1].claims == []
+    await stage.fake.ended(stage.canary())
+
+
 async def test_a_start_that_is_granted_to_a_dead_work_horse_is_told_as_exited(stage: Stage) -> None:
     stage.fake.mute.add("start")
     task = stage.canary()

@@ -287,9 +287,9 @@ class Supervisor:
         peer.send(work_horse_pb2.LocalResponse(dispose=disposal))
         self._changed.set()
 
-    async def _last_words(self, horse: Peer) -> None:
+    async def _last_words(self, dead: Peer) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(horse.ended.wait(), LAST_WORDS_TIMEOUT_S)
+            await asyncio.wait_for(dead.ended.wait(), LAST_WORDS_TIMEOUT_S)
 
     def _on_horse_death(self, peer: Peer) -> None:
         loop = asyncio.get_running_loop()
@@ -339,6 +339,9 @@ class Supervisor:
 
     async def _bury(self, pid: int) -> None:
         """An RQ worker has been reaped: sweep what it left, which is now our child, and tell its work-horse's end."""
+        if pid in self._ready:
+            # It may have said a moment before its death that it took a message.
+            await self._last_words(self._ready[pid])
         del self._rq_workers[pid]
         queue = self._queues.pop(pid)
         sweep = process.Sweep(keep=self._rq_workers.keys())
