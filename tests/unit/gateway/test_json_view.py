@@ -9,6 +9,7 @@ import sys
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from taskstate import json_view
+from taskstate.v1 import maintenance_service_pb2 as maintenance
 from taskstate.v1 import task_pb2 as pb
 
 from services.gateway import answers
@@ -142,3 +143,51 @@ def test_log_levels_letter_case_apart():
 def test_the_module_never_imports_grpc():
     code = "import sys, taskstate.json_view; sys.exit(any(name.split('.')[0] == 'grpc' for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"), [(0, None), (1, "confirmed"), (2, "unconfirmed"), (3, "too_late"), (9, "9")]
+)
+def test_the_receipt_of_a_stop(outcome: int, word: str | None):
+    receipt = pb.Cancel(force=True, request_time=MICROSECOND, signal_time=MICROSECOND, outcome=outcome)
+    written = "2027-01-15T08:00:00.123456Z"
+    assert json_view.task_view(task(cancel=receipt))["cancel"] == {
+        "force": True,
+        "request_time": written,
+        "deliver_time": None,
+        "signal_time": written,
+        "exit_time": None,
+        "deadline_time": None,
+        "outcome": word,
+    }
+
+
+def test_liveness_and_the_kinds_of_events_have_their_words():
+    assert [json_view.task_view(task(liveness=number))["liveness"] for number in range(4)] == [
+        "none", "live", "suspect", "unresponsive",
+    ]  # fmt: skip
+    kinds = [json_view.event_view(pb.TaskEvent(kind=kind))["kind"] for kind in pb.TaskEventKind.values() if kind]
+    assert {
+        "cancel_requested",
+        "cancel_advanced",
+        "suspected",
+        "resumed",
+        "liveness",
+        "expired",
+        "given_up",
+        "released",
+    } <= {*kinds}
+    assert not [kind for kind in kinds if kind.isdecimal()]
+
+
+def test_what_a_sweep_would_do_with_a_task():
+    item = maintenance.SweepItem(
+        task_id="x", revision=2**62, verdict=maintenance.SWEEP_VERDICT_CANCEL_OVER, why="w", task=task()
+    )
+    assert json_view.sweep_item_view(item) == {
+        "task_id": "x",
+        "revision": str(2**62),
+        "verdict": "cancel_over",
+        "why": "w",
+        "task": json_view.task_view(task()),
+    }

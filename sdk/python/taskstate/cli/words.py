@@ -160,7 +160,7 @@ def ran_s(task: pb.Task, now: float) -> float | None:
 
 
 def state_sentence(task: pb.Task, now: float) -> str:
-    """One sentence about where the task stands. `now` is the service's time, in seconds since 1970. Escaped."""
+    """Where the task stands: a sentence, or one for each doubt. `now`: the service's time, seconds since 1970. Escaped."""
     if task.state == pb.TASK_STATE_PENDING:
         return f"Accepted. Waiting for {_waiting_for(task, now)}."
     if task.state == pb.TASK_STATE_QUEUED:
@@ -191,12 +191,15 @@ def error_words(task: pb.Task) -> str:
 
 def _running_sentence(task: pb.Task, now: float) -> str:
     heard = text.age(now - seconds_of(task.heard_time)) if task.HasField("heard_time") else "not yet"
-    if is_cancelling(task):
-        return _cancelling_sentence(task.cancel, now)
+    sentences = []
     if task.liveness == pb.LIVENESS_SUSPECT:
-        return f"Connection to the worker ended, heard {heard}. {_grace_words(task, now)}"
-    if task.liveness == pb.LIVENESS_UNRESPONSIVE:
-        return f"The process is there, but its code has not reported, heard {heard}. Not counted as dead."
+        sentences.append(f"Connection to the worker ended, heard {heard}. {_grace_words(task, now)}")
+    elif task.liveness == pb.LIVENESS_UNRESPONSIVE:
+        sentences.append(f"The process is there, but its code has not reported, heard {heard}. Not counted as dead.")
+    if is_cancelling(task):
+        sentences.append(_cancelling_sentence(task.cancel, now))
+    if sentences:
+        return " ".join(sentences)
     return f"Attempt {task.attempt} of {task.max_attempts} on {text.escape(task.worker.worker_id)}, heard {heard}."
 
 
