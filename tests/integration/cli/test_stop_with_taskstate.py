@@ -177,7 +177,7 @@ def test_doubts_are_told_apart_and_stale_gives_the_evidence(target, http, client
         assert "Running, Suspect" in run(target, "ls", "--text", task_id).stdout
         shown = run(target, "stale").stdout.splitlines()
         assert shown[1].startswith("Suspect")
-        assert "nothing yet: its grace runs" in shown[1]
+        assert "nothing yet: it may come back" in shown[1]
         assert "The stream of w-1 ended" in shown[1]
         wait_until(lambda: "Expired" in run(target, "stale").stdout, what="the end of the grace")
         assert "ends it as lost" in run(target, "stale").stdout

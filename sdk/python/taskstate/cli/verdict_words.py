@@ -18,7 +18,7 @@ _CONSEQUENCES: Final[dict[int, str]] = {
     pb.SWEEP_VERDICT_CANCEL_OVER: "ends it as cancelled, unconfirmed",
     pb.SWEEP_VERDICT_GIVE_UP: "frees its slot",
     pb.SWEEP_VERDICT_OVERDUE: "nothing: it is alive",
-    pb.SWEEP_VERDICT_SUSPECT: "nothing yet: its grace runs",
+    pb.SWEEP_VERDICT_SUSPECT: "nothing yet: it may come back",
 }
 
 
