@@ -42,18 +42,16 @@ async def test_the_next_supervisor_kills_what_a_killed_one_left(
     other = fake.enqueue(redis_url, FakeTask("canary", {"mode": "children", **LONG}), "other")
     kept = await fake.children_of(other)
     # Both supervisors live: nothing is a leftover.
-    assert living.events("leftovers_killed") == []
+    assert not any(map(has_ended, left))
 
     first.send(signal.SIGKILL)
     first.wait()
     await await_until(lambda: has_ended(task.horse_pid))
-    assert not any(map(has_ended, left))
     third = start_supervisor()
+    # Any other supervisor of this machine may have been faster.
     await await_until(lambda: third.events("session_up"))
     assert all(map(has_ended, left))
     assert not any(map(has_ended, kept))
-    [killed] = third.events("leftovers_killed")
-    assert set(left) <= set(killed["pids"])
     # Not killed: nobody would be left to kill what its task has started.
     await asyncio.to_thread(living.stop)
     assert all(map(has_ended, kept))

@@ -238,6 +238,20 @@ async def test_a_drain_with_taskstate_away_is_bounded(
     assert supervisor.events("undelivered")
 
 
+async def test_no_good_bye_is_said_over_an_exit_that_was_not_taken(
+    fake: FakeTaskState, start_supervisor: SupervisorStarter, redis_url: str
+) -> None:
+    supervisor = start_supervisor(grace=0.2)
+    fake.mute.add("exited")
+    await fake.running(canary(fake, redis_url, seconds=60))
+    supervisor.send(signal.SIGTERM)
+    await await_until(lambda: supervisor.popen.poll() is not None, 10)
+    assert supervisor.popen.returncode == 0
+    assert supervisor.events("undelivered")
+    assert fake.unanswered == ["exited"]
+    assert fake.streams[-1].good_bye is None
+
+
 async def test_deaths_and_the_drain_are_told_with_redis_away(
     fake: FakeTaskState, start_supervisor: SupervisorStarter, session_data_folder: DataFolder
 ) -> None:

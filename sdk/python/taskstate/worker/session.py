@@ -198,7 +198,11 @@ class Session:
         return welcome
 
     async def _write(self, stream: Stream) -> None:
-        """Send what the outbox has, until we close; then say good-bye."""
+        """Send what the outbox has, until we close; then say good-bye, if everything was answered.
+
+        A good-bye says that we hold nothing. With an exit that was not taken it would leave an attempt shown as running,
+        and nobody would ever doubt it; a stream that ends without one makes its attempts suspect.
+        """
         while True:
             self._there_is_more.clear()
             while messages := self._outbox.take():
@@ -208,6 +212,8 @@ class Session:
             if self._closing.is_set():
                 break
             await self._there_is_more.wait()
+        if not self._outbox.is_empty:
+            return
         good_bye = worker_service_pb2.GoodBye(message=self._good_bye)
         message = worker_service_pb2.WorkerMessage(sequence=self._outbox.next_sequence(), good_bye=good_bye)
         await stream.write(worker_service_pb2.SessionRequest(messages=[message]))
