@@ -52,6 +52,9 @@ UNAVAILABLE = Refused("DATABASE_UNAVAILABLE", "The database did not answer in ti
 STOPPING = Refused("SHUTTING_DOWN", "This replica is shutting down; reconnect to another.")
 FULL = Refused("LIMIT_EXCEEDED", "Too many commands wait in this replica; try again.", {"limit": "pipeline"})
 
+LOW_SHARE = 10
+"""A tenth of each batch is kept for commands of low priority, if any wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:
@@ -146,14 +149,18 @@ class Pipeline:
             self._run_batch(taken)
 
     def _take(self) -> list[_Waiting]:
+        batch_max = self.settings.batch_max
         taken: list[_Waiting] = []
-        for priority in Priority:
+        # Low comes last, but comes: under a load that fills every batch the sweep must still end what is dead.
+        kept_for_low = min(len(self._queues[Priority.LOW]), batch_max // LOW_SHARE)
+        for priority, upto in ((Priority.NORMAL, batch_max - kept_for_low), (Priority.LOW, batch_max)):
             queue = self._queues[priority]
-            while queue and len(taken) < self.settings.batch_max:
+            while queue and len(taken) < upto:
                 taken.append(queue.popleft())
         return taken
 
-    def _run_batch(self, taken: list[_Waiting]) -> None:
+    def _run_batch(self, taken: list[_Waiting]) -> bool:
+        """Carry out one batch, whatever it takes; false when it was given up."""
         deadline = time.monotonic() + self.settings.retry_s
         while True:
             self.batches += 1
@@ -164,21 +171,19 @@ class Pipeline:
                 log.warning("lost the connection at COMMIT: %s", error, extra={"event": "commit_lost"})
             except DBAPIError as error:
                 if _is_our_fault(error):
-                    self._halve(taken, error)
-                    return
+                    return self._halve(taken, error)
                 log.warning("the batch failed and is tried again: %s", error.orig, extra={"event": "batch_retried"})
             except SQLAlchemyError as error:
                 log.warning("the batch failed and is tried again: %s", error, extra={"event": "batch_retried"})
             except Exception as error:  # noqa: BLE001
                 # Nothing may end the writer thread: an unforeseen error is answered to whoever caused it, and logged.
-                self._halve(taken, error)
-                return
+                return self._halve(taken, error)
             else:
                 self._answer(taken, outcomes, committed)
-                return
+                return True
             if time.monotonic() >= deadline:
                 self._give_up(taken)
-                return
+                return False
             time.sleep(self.settings.retry_pause_s)
 
     def _give_up(self, taken: list[_Waiting]) -> None:
@@ -193,7 +198,7 @@ class Pipeline:
                 queue.clear()
         self._answer(taken, [UNAVAILABLE] * len(taken), None)
 
-    def _halve(self, taken: list[_Waiting], error: Exception) -> None:
+    def _halve(self, taken: list[_Waiting], error: Exception) -> bool:
         if len(taken) == 1:
             command = taken[0].command
             log.error(
@@ -203,10 +208,12 @@ class Pipeline:
                 extra={"event": "command_failed", "task_id": command.task_id},
             )
             self._answer(taken, [INTERNAL], None)
-            return
+            return True
         middle = len(taken) // 2
-        self._run_batch(taken[:middle])
-        self._run_batch(taken[middle:])
+        if self._run_batch(taken[:middle]):
+            return self._run_batch(taken[middle:])
+        self._give_up(taken[middle:])
+        return False
 
     def _transact(self, commands: Sequence[Command]) -> tuple[Committed | None, list[Outcome]]:
         batch = self.batches

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from services.taskstate.command import Accepted, Outcome, Refused
 from services.taskstate.model import TaskState
@@ -233,6 +235,25 @@ async def test_without_the_database_everybody_is_answered_unavailable(impatient:
     assert query(database_url, "select count(*) from event") == [(10,)]
 
 
+async def test_what_stands_behind_a_half_that_was_given_up_is_given_up_too(
+    impatient: Replica, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = [steps.create() for _ in range(4)]
+    transact = Pipeline._transact
+
+    def fails(pipeline: Pipeline, batch: Any) -> Any:
+        if len(batch) == 4:
+            raise ValueError("one of these is wrong")
+        if commands[0] in batch:
+            raise OperationalError("select", {}, psycopg2.OperationalError("gone"))
+        return transact(pipeline, batch)
+
+    monkeypatch.setattr(Pipeline, "_transact", fails)
+    outcomes = await asyncio.gather(*impatient.pipeline.submit_many(commands))
+    assert [steps.refusal(outcome) for outcome in outcomes] == ["DATABASE_UNAVAILABLE"] * 4
+    assert query(database_url, "select count(*) from event") == [(0,)]
+
+
 async def test_a_full_pipeline_refuses_at_once(impatient: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     with held_writer(monkeypatch) as gate:
         first = await gather_behind(impatient, gate)
@@ -270,6 +291,21 @@ async def test_low_priority_waits_behind_normal(impatient: Replica, monkeypatch:
         gate.opened.set()
         await first
         assert (await steps.created(low[0])) > (await steps.created(normal[0]))
+
+
+async def test_low_priority_has_its_share_of_full_batches(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    with held_writer(monkeypatch) as gate:
+        first = await gather_behind(replica, gate)
+        normal = replica.pipeline.submit_many([steps.create() for _ in range(400)])
+        low = replica.pipeline.submit_many([steps.create() for _ in range(30)], steps.LOW)
+        gate.opened.set()
+        await first
+        revisions = [await steps.created(future) for future in low]
+        last = await steps.created(normal[-1])
+    # 20 in the first batch of 200, the others in the next; normal commands keep their order around them.
+    assert [revision < last for revision in revisions] == [True] * 30
+    before = [await steps.created(future) for future in normal]
+    assert before == sorted(before)
 
 
 def _waiting(pipeline: Pipeline) -> int:
