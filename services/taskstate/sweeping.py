@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from services.taskstate.command import Accepted, ExpireAttempt, Outcome, Priority
-from services.taskstate.database import Database
+from services.taskstate.command import Accepted, ExpireAttempt, Outcome, Priority, Refused
+from services.taskstate.database import Database, DatabaseUnavailable
 from services.taskstate.model import EventKind, Task, TaskState
 from services.taskstate.pipeline import Pipeline
 from services.taskstate.rules.ending import stop_is_asked
@@ -63,10 +63,14 @@ class Sweeping:
     replica_id: str
 
     async def apply(self, actor: str) -> SweepResult:
-        """End what is over now, at most 200 tasks. Raises DatabaseUnavailable."""
+        """End what is over now, at most 200 tasks. Raises DatabaseUnavailable, also when this replica may not sweep."""
         due = await self.database.read(sweep_plan.due_task_ids, SWEEP_MAX)
         commands = [ExpireAttempt(task_id=task_id, actor=actor, replica_id=self.replica_id) for task_id in due]
         outcomes = await asyncio.gather(*self.pipeline.submit_many(commands, Priority.LOW))
+        for outcome in outcomes:
+            if isinstance(outcome, Refused) and outcome.reason != "TASK_NOT_FOUND":
+                # Not spared: not judged. Whoever asked has to know that nothing is swept, and may ask another replica.
+                raise DatabaseUnavailable(outcome.message)
         return count(outcomes)
 
     async def plan(self, after: str, max_age_s: float | None, limit: int) -> tuple[int, list[SweepItem], str | None]:
@@ -99,6 +103,18 @@ def count(outcomes: Sequence[Outcome]) -> SweepResult:
 
 def judge(doubtful: Doubtful, max_age_s: float | None) -> SweepItem | None:
     """What a sweep would do with a task now; None when there is nothing to tell."""
+    item = _judge(doubtful, max_age_s)
+    held_s = (doubtful.hold_until - doubtful.now).total_seconds() if doubtful.hold_until else 0.0
+    if item is None or held_s <= 0 or item.verdict in (Verdict.OVERDUE, Verdict.SUSPECT):
+        return item
+    return replace(
+        item,
+        verdict=Verdict.SUSPECT,
+        why=f"{item.why} TaskState itself was away: for another {held_s:.1f} s nobody is given up.",
+    )
+
+
+def _judge(doubtful: Doubtful, max_age_s: float | None) -> SweepItem | None:
     task, now = doubtful.task, doubtful.now
     lapsed = doubtful.lease_until is None or doubtful.lease_until <= now
     broken = task.suspect_until is not None and task.suspect_until <= now

@@ -38,7 +38,8 @@ select task_id from (
 group by task_id order by min(due) nulls first limit :limit
 """)
 _DOUBTFUL = text(f"""
-select {rows.SELECTED}, v.lease_until, clock_timestamp() as now {rows.FROM}
+select {rows.SELECTED}, v.lease_until, clock_timestamp() as now, cluster.hold_until {rows.FROM}
+cross join cluster
 left join replica v on v.replica_id = a.replica_id
 where s.task_id > cast(:after as uuid) and (
     (s.state = 'RUNNING' and (
@@ -55,11 +56,13 @@ NO_MAX_AGE_S = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Doubtful:
-    """A task that a sweep may concern, and when the lease of the replica that vouches for it ends."""
+    """A task that a sweep may concern, when the lease of the replica that vouches for it ends, and until when an outage of
+    our own spares everybody."""
 
     task: Task
     lease_until: datetime | None
     now: datetime
+    hold_until: datetime | None = None
 
 
 def due_task_ids(connection: Connection, limit: int) -> list[str]:
@@ -73,6 +76,6 @@ def read_doubtful(connection: Connection, after: str, max_age_s: float | None, l
     found = []
     for row in connection.execute(_DOUBTFUL, parameters):
         values = row._asdict()
-        lease_until, now = values.pop("lease_until"), values.pop("now")
-        found.append(Doubtful(rows.task_from_values(values), lease_until, now))
+        known = {name: values.pop(name) for name in ("lease_until", "now", "hold_until")}
+        found.append(Doubtful(rows.task_from_values(values), **known))
     return found
