@@ -36,6 +36,9 @@ from services.taskstate.store.feed_read import read_head
 log = logging.getLogger(__name__)
 
 MESSAGES_MAX = 1000
+COMMANDS_MAX = 10_000
+"""Commands of one request; a heartbeat has one for each attempt. The pipeline takes 20,000 at once and would refuse more
+for ever."""
 TRY_AGAIN_S = 0.5
 _TRANSIENT = frozenset({"DATABASE_UNAVAILABLE", "LIMIT_EXCEEDED"})
 _ELSEWHERE = frozenset({"SHUTTING_DOWN", "HOLDER_DEAD"})
@@ -166,6 +169,8 @@ class SupervisorSession:
                     done.append(message.sequence)
                 case _:
                     self._read(message, carried, answers)
+        if sum(len(part.commands) for part in carried) > COMMANDS_MAX:
+            raise _protocol(f"A request may speak of at most {COMMANDS_MAX} attempts.", "fewer messages")
         await self._commit(carried)
         await self._keep_late(carried)
         for part in carried:

@@ -84,6 +84,12 @@ async def test_a_request_holds_a_bounded_number_of_messages(worker: Supervisor) 
     assert await worker.ended() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_request_speaks_of_a_bounded_number_of_attempts(worker: Supervisor) -> None:
+    health = pb.AttemptHealth(task_id=steps.new_id(), fencing_token=1)
+    await worker.say(*(message(heartbeat=pb.Heartbeat(attempts=[health] * 1000)) for _ in range(11)))
+    assert await worker.ended() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_sessions_are_limited_and_a_place_becomes_free_again(database_url: str) -> None:
     async with (
         served_replica(database_url, sessions_max=2) as served,
