@@ -25,7 +25,7 @@ from tests.integration.worker.conftest import Stage, serving, start_workers
 from tests.integration.worker.fake_taskstate import FakeTask
 from tests.integration.worker.test_supervisor import rq_workers_of
 from tests.support.processes import Processes
-from tests.support.waiting import await_until
+from tests.support.waiting import await_until, wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -188,7 +188,8 @@ ORDERS: dict[str, Callable[[redis.Redis], object]] = {
     ],
     "suspension": lambda client: client.set("rq:suspended", 1),
     "poison in the intermediate list": lambda client: client.rpush(INTERMEDIATE, b"\xff", CALLBACK),
-    "the worker's own hash gone": lambda client: client.delete(*client.smembers("rq:workers")),
+    # It registers itself a moment after it is in session.
+    "the worker's own hash gone": lambda client: client.delete(*wait_until(lambda: client.smembers("rq:workers"))),
 }
 
 
