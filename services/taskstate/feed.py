@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.taskstate.database import Database, DatabaseUnavailable
+from services.taskstate.filters import TaskFilter
 from services.taskstate.model import Event, EventKind, Task
 from services.taskstate.pipeline import Committed
 from services.taskstate.store import feed_read
-from services.taskstate.store.feed_read import FeedRead, TaskFilter
+from services.taskstate.store.feed_read import FeedRead
 from services.taskstate.waiting import wait_at_most
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,8 @@ from services.taskstate.leases import Leases, new_identity
 from services.taskstate.listener import Listener
 from services.taskstate.migrations.run import current_migration, newest_migration
 from services.taskstate.pipeline import Pipeline, PipelineSettings
+from services.taskstate.reads import Reads
+from services.taskstate.records import Records
 from services.taskstate.settings import TaskStateSettings
 from services.taskstate.store.engine import open_engine
 from services.taskstate.sweeping import Sweeping
@@ -60,10 +62,12 @@ class Replica:
             replace(PipelineSettings(), batch_max=settings.batch_max),
         )
         self.listener = Listener(settings.database_url, self.database, self.feed.hint)
-        self.tasks = TaskServicer(self.pipeline, self.database, self.feed, settings.watches_max)
+        reads = Reads(self.database)
+        self.tasks = TaskServicer(self.pipeline, self.database, reads, self.feed, settings.watches_max)
         self.workers = WorkerServicer(
             self.pipeline,
-            self.database,
+            reads,
+            Records(self.database),
             self.feed,
             self.replica_id,
             SessionTimes(settings.heartbeat_interval_seconds, settings.lease_ttl_seconds),

@@ -14,9 +14,9 @@ from datetime import datetime
 
 from services.taskstate.database import Database
 from services.taskstate.feed import READ_MAX, Feed, keys_for
+from services.taskstate.filters import TaskFilter
 from services.taskstate.model import Event, Task
 from services.taskstate.store import feed_read
-from services.taskstate.store.feed_read import TaskFilter
 from services.taskstate.waiting import wait_at_most
 
 CHECKPOINT_S = 2.0

@@ -27,11 +27,11 @@ from services.taskstate.api.errors import ApiError
 from services.taskstate.api.session_answers import Carried, refused
 from services.taskstate.api.worker_requests import Holder
 from services.taskstate.command import Accepted, AttemptExited, Outcome, Refused, ResumeAttempt, StartAttempt
-from services.taskstate.database import Database, DatabaseUnavailable
+from services.taskstate.database import DatabaseUnavailable
 from services.taskstate.feed import DISPATCHABLE, Feed
 from services.taskstate.pipeline import Pipeline
-from services.taskstate.store import late_reports, log_lines, type_rows
-from services.taskstate.store.feed_read import read_head
+from services.taskstate.reads import Reads
+from services.taskstate.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,8 @@ class SupervisorSession:
     """See the module. `held`: the tokens, by task, of the attempts that were answered on this stream and are not gone."""
 
     pipeline: Pipeline
-    database: Database
+    reads: Reads
+    records: Records
     feed: Feed
     replica_id: str
     times: SessionTimes
@@ -131,8 +132,8 @@ class SupervisorSession:
         hello = message.hello
         worker = worker_requests.worker_of(hello)
         types = worker_requests.types_of(hello)
-        await self._until_done(lambda: self.database.write(type_rows.declare, types), "a hello")
-        head = await self.database.read(read_head)
+        await self._until_done(lambda: self.records.declare_types(types), "a hello")
+        server_time = await self.reads.time()
         self.holder = Holder(worker, self.replica_id, self.stream_id)
         # Tasks of a type that was unknown until now may go.
         self.feed.wake(DISPATCHABLE)
@@ -144,7 +145,7 @@ class SupervisorSession:
         welcome = service_pb.Welcome(
             replica_id=self.replica_id,
             heartbeat_interval=render.duration(self.times.heartbeat_interval_s),
-            server_time=render.timestamp(head.time),
+            server_time=render.timestamp(server_time),
             lease_ttl=render.duration(self.times.lease_ttl_s),
         )
         await self.send([service_pb.ServerMessage(welcome=welcome)])
@@ -240,7 +241,7 @@ class SupervisorSession:
         """Keep what came from attempts that do not hold their task any more, before it is refused."""
         late = session_answers.late_reports_of(carried, self.holder)
         if late:
-            await self._until_done(lambda: self.database.write(late_reports.keep, late), "late reports")
+            await self._until_done(lambda: self.records.keep_late(late), "late reports")
 
     async def _append(
         self, logs: Sequence[service_pb.WorkerMessage]
@@ -254,7 +255,7 @@ class SupervisorSession:
             except ApiError as error:
                 answers.append(refused(message, error.reason, error.message))
         lines = [appended for _, appended in accepted]
-        held = await self._until_done(lambda: self.database.write(log_lines.append, lines), "log lines")
+        held = await self._until_done(lambda: self.records.append_lines(lines), "log lines")
         for (message, _), is_held in zip(accepted, held, strict=True):
             if is_held:
                 done.append(message.sequence)

@@ -19,10 +19,10 @@ from services.taskstate.command import (
     ResumeAttempt,
     StartAttempt,
 )
+from services.taskstate.evidence import LateReport
 from services.taskstate.model import Task, TaskState
 from services.taskstate.rules.ending import stop_is_asked
 from services.taskstate.rules.stop import FORCE_TERM_GRACE, MESSAGE_GRACE, TERM_GRACE
-from services.taskstate.store.late_reports import LateReport
 
 
 @dataclass(slots=True)

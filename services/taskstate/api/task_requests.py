@@ -10,9 +10,8 @@ from taskstate.v1 import task_service_pb2 as service_pb
 
 from services.taskstate.api.validation import NAME_CHARACTERS_MAX, Checker
 from services.taskstate.command import CreateTask
+from services.taskstate.filters import ListFilter, TaskFilter
 from services.taskstate.model import TaskState
-from services.taskstate.store.feed_read import TaskFilter
-from services.taskstate.store.task_query import ListFilter
 
 IDS_MAX = 1000
 TYPES_MAX = 100

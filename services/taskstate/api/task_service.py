@@ -19,7 +19,7 @@ from services.taskstate.command import CancelTask, Refused
 from services.taskstate.database import Database
 from services.taskstate.feed import Feed
 from services.taskstate.pipeline import Pipeline
-from services.taskstate.store import log_lines, task_query
+from services.taskstate.reads import Reads
 from services.taskstate.watch import Watch
 
 WRITE_TIMEOUT_S = 30.0
@@ -34,6 +34,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
 
     pipeline: Pipeline
     database: Database
+    reads: Reads
     feed: Feed
     watches_max: int
     renderer: render.WatchRenderer = field(default_factory=render.WatchRenderer)
@@ -56,7 +57,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         check = Checker()
         check.task_id("task_id", request.task_id)
         check.done()
-        revision, task = await self.database.read(task_query.read_task, request.task_id)
+        revision, task = await self.reads.task(request.task_id)
         if task is None:
             raise _not_found(request.task_id)
         return service_pb.GetTaskResponse(task=render.task(task), revision=revision)
@@ -71,9 +72,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         check.done()
         after = page_token.read(request, request.page_token)
         newest_first = request.order != service_pb.TASK_ORDER_OLDEST_FIRST
-        revision, found = await self.database.read(
-            task_query.list_tasks, wanted, newest_first, after, request.offset, page_size + 1
-        )
+        revision, found = await self.reads.tasks(wanted, newest_first, after, request.offset, page_size + 1)
         response = service_pb.ListTasksResponse(revision=revision)
         last = page_bytes.fill(response.tasks, map(render.task, found[:page_size]))
         if last < len(found):
@@ -83,7 +82,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
             bound.ClearField("offset")
             response.next_page_token = page_token.make(bound, found[last - 1].spec.create_revision)
         if request.with_total_count:
-            response.total_count = await self.database.read(task_query.count_tasks, wanted)
+            response.total_count = await self.reads.count(wanted)
         return response
 
     async def GetActiveTask(  # noqa: N802
@@ -93,7 +92,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         check = Checker()
         check.label("group", request.group, 128, required=True)
         check.done()
-        revision, task, size = await self.database.read(task_query.read_active, request.group)
+        revision, task, size = await self.reads.active(request.group)
         shown = render.task(task) if task else None
         return service_pb.GetActiveTaskResponse(task=shown, queue_size=size, revision=revision)
 
@@ -144,7 +143,7 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         page_size = check.page_size(request.page_size)
         check.done()
         after = page_token.read(request, request.page_token) or 0
-        revision, events = await self.database.read(task_query.read_events, request.task_id, after, page_size + 1)
+        revision, events = await self.reads.events(request.task_id, after, page_size + 1)
         if events is None:
             raise _not_found(request.task_id)
         response = service_pb.ListTaskEventsResponse(revision=revision)
@@ -165,15 +164,14 @@ class TaskServicer(task_service_pb2_grpc.TaskServiceServicer):
         page_size = check.page_size(request.page_size)
         check.done()
         after = page_token.read(request, request.page_token)
-        lines = await self.database.read(
-            log_lines.read,
+        lines = await self.reads.lines(
             request.task_id,
             request.after_sequence if after is None else after,
             request.attempt,
             int(request.min_level),
             page_size + 1,
         )
-        if not lines and not await self.database.read(task_query.task_exists, request.task_id):
+        if lines is None:
             raise _not_found(request.task_id)
         response = service_pb.ListTaskLogsResponse()
         last = page_bytes.fill(response.lines, map(render.log_line, lines[:page_size]))

@@ -33,9 +33,9 @@ from services.taskstate.command import (
     ResumeAttempt,
     StartAttempt,
 )
+from services.taskstate.evidence import AppendedLines
 from services.taskstate.model import ExitCause, LogLine, PhaseState, ProcessExit, TaskError, TaskType, Worker
 from services.taskstate.progress import PHASES_MAX
-from services.taskstate.store.log_lines import AppendedLines
 
 LINES_MAX = 1000
 TYPES_MAX = 1000

@@ -18,11 +18,12 @@ from services.taskstate.api.errors import ApiError
 from services.taskstate.api.session import SessionTimes, SupervisorSession
 from services.taskstate.clockwork import StormBrake
 from services.taskstate.command import Refused, SuspectAttempt
-from services.taskstate.database import Database, DatabaseUnavailable
+from services.taskstate.database import DatabaseUnavailable
 from services.taskstate.feed import ORDER_KINDS, ORDERS, Feed
 from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
-from services.taskstate.store import stream_attempts
+from services.taskstate.reads import Reads
+from services.taskstate.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     """What supervisors speak; the contract stands in worker_service.proto."""
 
     pipeline: Pipeline
-    database: Database
+    reads: Reads
+    records: Records
     feed: Feed
     replica_id: str
     times: SessionTimes
@@ -58,7 +60,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                 f"This replica carries {self.sessions_max} sessions and takes no more; try another, or later.",
                 {"limit": "sessions", "max": str(self.sessions_max)},
             )
-        session = SupervisorSession(self.pipeline, self.database, self.feed, self.replica_id, self.times, context)
+        session = SupervisorSession(
+            self.pipeline, self.reads, self.records, self.feed, self.replica_id, self.times, context
+        )
         self.sessions[session.stream_id] = session
         try:
             await session.run(request_iterator)
@@ -199,7 +203,7 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
     async def _carried(self, stream_id: str) -> list[str]:
         while True:
             try:
-                return await self.database.write(stream_attempts.carried_task_ids, self.replica_id, stream_id)
+                return await self.records.carried_task_ids(self.replica_id, stream_id)
             except DatabaseUnavailable as error:
                 log.warning("an ended stream waits for the database: %s", error, extra={"event": "suspects_wait"})
                 await asyncio.sleep(TRY_AGAIN_S)

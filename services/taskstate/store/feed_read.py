@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from services.taskstate.filters import TaskFilter
 from services.taskstate.model import Event, Task
 from services.taskstate.store import rows
 from services.taskstate.store.schema import ACTIVE
@@ -45,27 +46,6 @@ class FeedRead:
     events: Sequence[Event]
     tasks: dict[str, Task]
     progressed: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFilter:
-    """Which tasks: conditions on what never changes, joined by "and"; empty is "all"."""
-
-    task_ids: frozenset[str] = frozenset()
-    group: str = ""
-    types: frozenset[str] = frozenset()
-    queue: str = ""
-    namespace: str = "default"
-
-    def matches(self, task: Task) -> bool:
-        """Whether a task is meant."""
-        return (
-            (not self.task_ids or task.task_id in self.task_ids)
-            and (not self.group or task.spec.group == self.group)
-            and (not self.types or task.spec.type in self.types)
-            and (not self.queue or task.queue == self.queue)
-            and task.spec.namespace == self.namespace
-        )
 
 
 def read_head(connection: Connection) -> Head:

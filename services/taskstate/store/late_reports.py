@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, text
+
+from services.taskstate.evidence import LateReport
 
 _KEEP = text("""
 insert into late_report (task_id, fencing_token, kind, count, first_time, last_time, worker_id, body)
@@ -21,17 +21,6 @@ where exists (select 1 from attempt where task_id = cast(:task_id as uuid) and f
 on conflict (task_id, fencing_token, kind) do update
 set count = late_report.count + 1, last_time = excluded.last_time, body = coalesce(late_report.body, excluded.body)
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class LateReport:
-    """One refused report; `body` is a finish's own words."""
-
-    task_id: str
-    fencing_token: int
-    kind: str
-    worker_id: str
-    body: dict[str, Any] | None = None
 
 
 def keep(connection: Connection, reports: Sequence[LateReport]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from services.taskstate.evidence import AppendedLines
 from services.taskstate.model import LogLine
 from services.taskstate.store import rows, schema
 
@@ -35,15 +35,6 @@ select exists (
     where task_id = cast(:task_id as uuid) and fencing_token = :fencing_token and attempt_end_time is null
 )
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class AppendedLines:
-    """Some lines of one attempt."""
-
-    task_id: str
-    fencing_token: int
-    lines: Sequence[LogLine]
 
 
 def append(connection: Connection, appended: Sequence[AppendedLines]) -> list[bool]:

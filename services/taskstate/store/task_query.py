@@ -6,14 +6,12 @@ over state and type come from the counters; other counts are counted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from services.taskstate.model import Event, Task, TaskState
+from services.taskstate.filters import ListFilter
+from services.taskstate.model import Event, Task
 from services.taskstate.store import rows
 
 _ONE = text(f"{rows.SELECT_TASK_WHOLE} where s.task_id = cast(:task_id as uuid)")
@@ -35,26 +33,6 @@ _QUEUE_SIZE = text("""
 select count(*) from task_status s join task_spec p on p.task_id = s.task_id
 where p.namespace = :namespace and p."group" = :group and s.state in ('PENDING', 'QUEUED', 'RETRYING')
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class ListFilter:
-    """Conditions joined by "and", values of one list by "or"; empty is "all"."""
-
-    states: Sequence[TaskState] = ()
-    types: Sequence[str] = ()
-    queue: str = ""
-    group: str = ""
-    job_type: str = ""
-    since_time: datetime | None = None
-    until_time: datetime | None = None
-    text: str = ""
-    namespace: str = "default"
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the counters answer how many match."""
-        return not (self.queue or self.group or self.job_type or self.since_time or self.until_time or self.text)
 
 
 def read_revision(connection: Connection) -> int:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 from services.taskstate import codec
 from services.taskstate.command import Accepted, AttemptCommand, Command, CreateTask, NoteWait, Refused
 from services.taskstate.feed import FeedSettings
+from services.taskstate.filters import ListFilter
 from services.taskstate.model import TERMINAL_STATES, Event, EventKind, PhaseState, Task, TaskState, WaitReason
 from services.taskstate.service import Replica
 from services.taskstate.store import feed_read, task_query
@@ -88,7 +89,7 @@ def _history(connection: Connection) -> list[Event]:
 
 
 def _state(connection: Connection) -> dict[str, Task]:
-    _, tasks = task_query.list_tasks(connection, task_query.ListFilter(), False, None, 0, 10_000)
+    _, tasks = task_query.list_tasks(connection, ListFilter(), False, None, 0, 10_000)
     return {task.task_id: task for task in tasks}
 
 

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from services.taskstate.feed import FeedSettings
+from services.taskstate.filters import TaskFilter
 from services.taskstate.model import EventKind, TaskState, TaskType
 from services.taskstate.service import Replica
 from services.taskstate.store import batch as store
-from services.taskstate.store.feed_read import TaskFilter
 from services.taskstate.watch import CHECKPOINT_S, Compacted, FutureRevision, ReplicaStopping
 from tests.integration.taskstate import steps
 from tests.integration.taskstate.replicas import database_away, newest_revision, query, running_replica

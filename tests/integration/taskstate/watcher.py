@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from services.taskstate.filters import TaskFilter
 from services.taskstate.model import Event, Task
 from services.taskstate.service import Replica
-from services.taskstate.store.feed_read import TaskFilter
 from services.taskstate.watch import Change, Checkpoint, Delivery, Watch
 from tests.integration.taskstate.replicas import query
 from tests.support.waiting import await_until
