@@ -21,7 +21,10 @@ from services.taskstate.model import (
 )
 from services.taskstate.rules.carrying import carried_by, holder_dead
 from services.taskstate.rules.common import NO_CHANGE, Change, Facts, Ruling, holds, is_double, stale, token_lost
-from services.taskstate.rules.ending import ended_badly, receipt_at_exit, receipt_at_success
+from services.taskstate.rules.ending import ended_badly, receipt_at_exit, receipt_at_success, stop_is_asked
+
+TASK_CANCELLED = "taskstate.TaskCancelled"
+"""The type of the error by which the SDK's work-horse tells that the task gave way to a stop."""
 
 
 def start(task: Task, facts: Facts, command: StartAttempt, now: datetime, revision: int) -> Ruling:
@@ -149,7 +152,9 @@ def finish(task: Task, _facts: Facts, command: FinishAttempt, now: datetime, _re
         return Change(said | outcome | receipt_at_success(task), EventKind.FINISHED)
     message = command.error.message[:1024]
     ending = ended_badly(task, now, Reason.ERROR, message, TaskState.FAILED, retry=not command.final)
-    return Change(said | ending | {"error": command.error}, EventKind.FINISHED, message)
+    # A task that ended by the very stop it was asked for has no error to show.
+    obeyed = stop_is_asked(task) and command.error.type == TASK_CANCELLED
+    return Change(said | ending | {"error": None if obeyed else command.error}, EventKind.FINISHED, message)
 
 
 def exited(task: Task, _facts: Facts, command: AttemptExited, now: datetime, _revision: int) -> Ruling:

@@ -98,7 +98,14 @@ def holder_is_dead(task: Task, facts: Facts, now: datetime) -> bool:
 
 def _ended_by_itself(task: Task) -> bool:
     """Whether the attempt's end was its own word, so that its process is leaving by itself."""
-    return task.state is TaskState.SUCCEEDED or (task.error is not None and task.attempt_end_time is not None)
+    gave_way = (
+        task.state is TaskState.CANCELLED
+        and task.gone_time is None
+        and task.cancel is not None
+        and task.cancel.outcome is not CancelOutcome.UNCONFIRMED
+    )
+    told_error = task.error is not None and task.attempt_end_time is not None
+    return task.state is TaskState.SUCCEEDED or gave_way or told_error
 
 
 def _give_up(task: Task, facts: Facts, now: datetime) -> Ruling:

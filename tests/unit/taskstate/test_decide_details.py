@@ -13,6 +13,7 @@ from services.taskstate.command import (
     AttemptExited,
     FinishAttempt,
     HandOut,
+    HearAttempt,
     ReportPhase,
     ReportProgress,
 )
@@ -134,3 +135,25 @@ def test_a_cancelled_task_has_no_reason_left_of_an_earlier_attempt(situation: st
     assert task.reason is Reason.ERROR
     cancelled = decide(task, FixedFacts(), command.CancelTask(task_id=TASK_ID, actor="h"), NOW, REVISION).task
     assert (cancelled.state, cancelled.reason) == (TaskState.CANCELLED, Reason.NONE)
+
+
+@pytest.mark.parametrize("error_type", ["taskstate.TaskCancelled", "builtins.ValueError"])
+def test_a_task_that_gave_way_to_its_stop_has_no_error(error_type: str):
+    running = SITUATIONS["running_stop_asked"]()
+    error = replace(ERROR, type=error_type)
+    finish = FinishAttempt(
+        task_id=TASK_ID,
+        actor="w",
+        fencing_token=running.fencing_token,
+        sequence=running.sequence + 1,
+        error=error,
+        final=True,
+    )
+    ended = decide(running, FixedFacts(), finish, NOW, REVISION).task
+    assert ended.state is TaskState.CANCELLED
+    assert ended.error == (None if error_type == "taskstate.TaskCancelled" else error)
+    # A heartbeat that crossed the last word does not fence the process that is leaving.
+    heartbeat = HearAttempt(
+        task_id=TASK_ID, actor="w", fencing_token=running.fencing_token, sequence=running.sequence + 2, age_s=0.1
+    )
+    assert decide(ended, FixedFacts(), heartbeat, NOW, REVISION).no_op

@@ -48,8 +48,9 @@ class WorkerServiceServicer:
 
     def Session(self, request_iterator, context):
         """One supervisor's conversation. Called by supervisors, one at a time each. Ends when either side says so; a supervisor
-        reconnects and resends what was not answered, which is harmless. Errors: INVALID_ARGUMENT (a malformed message or the
-        first is no hello), RESOURCE_EXHAUSTED (too many sessions), UNAVAILABLE (reconnect).
+        reconnects and resends what was not answered, which is harmless. A field that does not hold what it must is answered by
+        `refused` (INVALID_FIELD), and the stream goes on. Errors: INVALID_ARGUMENT (a malformed message, or the first is no
+        hello), RESOURCE_EXHAUSTED (too many sessions), UNAVAILABLE (reconnect).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
