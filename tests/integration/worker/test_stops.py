@@ -113,6 +113,20 @@ async def test_a_stronger_order_wins(stage: Stage) -> None:
     assert task.bodies("exited")[0].exit.signal == signal.SIGKILL
 
 
+async def test_an_order_outlasts_the_stream_it_came_on(stage: Stage) -> None:
+    task = await stage.fake.running(stage.create("odd.stubborn", goes_on=True))
+    streams = len(stage.fake.streams)
+    stage.fake.cancel(task, message_grace=1)
+    await await_until(lambda: task.stages == ["DELIVERED"])
+    stage.fake.break_streams()
+    await await_until(lambda: len(stage.fake.streams) > streams and stage.fake.live[-1].resumed == [task.task_id])
+    # As TaskState does for an attempt that is resumed.
+    stage.fake.cancel(task, message_grace=30)
+    await stage.fake.ended(task, timeout=5)
+    assert task.stages == ["DELIVERED", "SIGNALLED"]
+    assert task.bodies("exited")[0].exit.signal == signal.SIGTERM
+
+
 async def test_an_order_about_an_attempt_that_has_gone_is_harmless(stage: Stage) -> None:
     task = await stage.fake.ended(stage.canary())
     stage.fake.cancel(task)
