@@ -46,8 +46,9 @@ _MAKES_DISPATCHABLE = frozenset(
     }
 )
 ORDERS = "orders"
-"""The key woken when a supervisor may have to be told something: a stop was asked for, or the sweep ended an attempt."""
-ORDER_KINDS = frozenset({EventKind.CANCEL_REQUESTED, EventKind.EXPIRED})
+"""The key woken when a session may have to act: a stop was asked for, the sweep ended an attempt, or one is suspect that it
+may hold."""
+ORDER_KINDS = frozenset({EventKind.CANCEL_REQUESTED, EventKind.EXPIRED, EventKind.SUSPECTED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,10 @@ from services.taskstate.api import render, session_answers, worker_requests
 from services.taskstate.api.errors import ApiError
 from services.taskstate.api.session_answers import Carried, refused
 from services.taskstate.api.worker_requests import Holder
-from services.taskstate.command import Accepted, AttemptExited, Outcome, Refused, ResumeAttempt, StartAttempt
+from services.taskstate.command import Accepted, AttemptExited, Command, Outcome, Refused, ResumeAttempt, StartAttempt
 from services.taskstate.database import DatabaseUnavailable
 from services.taskstate.feed import DISPATCHABLE, Feed
+from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
 from services.taskstate.reads import Reads
 from services.taskstate.records import Records
@@ -72,7 +73,7 @@ class SupervisorSession:
     said_good_bye: bool = False
     ended_by_server: asyncio.Event = field(default_factory=asyncio.Event)
     _early_orders: dict[str, service_pb.ServerMessage] = field(default_factory=dict)
-    _under_way: Sequence[asyncio.Future[Outcome]] = ()
+    _under_way: set[asyncio.Future[Outcome]] = field(default_factory=set)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, requests: AsyncIterator[service_pb.SessionRequest]) -> None:
@@ -102,6 +103,25 @@ class SupervisorSession:
         """Send answers or orders; one message at a time, as gRPC wants it."""
         async with self._sending:
             await self.context.write(service_pb.SessionResponse(messages=messages))
+
+    def holds(self, task: Task) -> bool:
+        """Whether this stream was told to carry the task's newest attempt."""
+        return self.held.get(task.task_id) == task.fencing_token and not self.ended_by_server.is_set()
+
+    async def take_back(self, task: Task) -> bool:
+        """Carry an attempt again that this stream holds; false when the pipeline could not decide it now."""
+        command = ResumeAttempt(
+            task_id=task.task_id,
+            actor=f"replica:{self.replica_id}",
+            fencing_token=task.fencing_token,
+            sequence=0,
+            replica_id=self.replica_id,
+            stream_id=self.stream_id,
+        )
+        (outcome,) = await self._submit([command])
+        if isinstance(outcome, Accepted) and (order := session_answers.order_of(outcome.task)):
+            await self.send([order])
+        return not (isinstance(outcome, Refused) and outcome.reason in _TRANSIENT)
 
     async def settled(self) -> None:
         """Wait until the pipeline has answered all that this session put in; its futures outlive a cancelled `run`."""
@@ -209,10 +229,7 @@ class SupervisorSession:
             part.outcomes = [None] * len(part.commands)
         while waiting:
             commands = [part.commands[index] for part, index in waiting]
-            # Not gathered: that would cancel the futures together with this handler, and they tell when all is settled.
-            self._under_way = self.pipeline.submit_many(commands)
-            await asyncio.wait(self._under_way)
-            outcomes = [future.result() for future in self._under_way]
+            outcomes = await self._submit(commands)
             again = []
             for (part, index), outcome in zip(waiting, outcomes, strict=True):
                 if isinstance(outcome, Refused) and outcome.reason in _TRANSIENT:
@@ -225,6 +242,15 @@ class SupervisorSession:
             waiting = again
             if waiting:
                 await self._pause()
+
+    async def _submit(self, commands: Sequence[Command]) -> list[Outcome]:
+        futures = self.pipeline.submit_many(commands)
+        self._under_way.update(futures)
+        for future in futures:
+            future.add_done_callback(self._under_way.discard)
+        # Not gathered: that would cancel the futures together with their handler, and they tell when all is settled.
+        await asyncio.wait(futures)
+        return [future.result() for future in futures]
 
     def _note_held(self, carried: Sequence[Carried]) -> None:
         for part in carried:

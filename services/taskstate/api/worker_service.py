@@ -20,7 +20,7 @@ from services.taskstate.clockwork import StormBrake
 from services.taskstate.command import Refused, SuspectAttempt
 from services.taskstate.database import DatabaseUnavailable
 from services.taskstate.feed import ORDER_KINDS, ORDERS, Feed
-from services.taskstate.model import Task
+from services.taskstate.model import EventKind, Task
 from services.taskstate.pipeline import Pipeline
 from services.taskstate.reads import Reads
 from services.taskstate.records import Records
@@ -123,7 +123,9 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
                     for event in piece.events:
                         if event.kind in ORDER_KINDS and event.task_id in piece.tasks:
                             # On its own: a supervisor that takes nothing must not delay the orders of the others.
-                            self._start(self._order(piece.tasks[event.task_id]))
+                            task = piece.tasks[event.task_id]
+                            suspected = event.kind is EventKind.SUSPECTED
+                            self._start(self._take_back(task) if suspected else self._order(task))
         finally:
             self.feed.unsubscribe(subscription)
 
@@ -138,6 +140,23 @@ class WorkerServicer(worker_service_pb2_grpc.WorkerServiceServicer):
             # The stream is breaking; whoever resumes the attempt is told again.
             known = {"event": "order_undelivered", "task_id": task.task_id}
             log.info("an order was not delivered: %r", error, extra=known)
+
+    async def _take_back(self, task: Task) -> None:
+        """A stream broke. If its attempt is held on another one here, it was moved away by mistake: a start or a resume
+        that a frozen replica carried out late. Its supervisor lives."""
+        while (session := self._holder_of(task)) is not None:
+            try:
+                if await session.take_back(task):
+                    return
+            except (grpc.RpcError, grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+                known = {"event": "order_undelivered", "task_id": task.task_id}
+                log.info("an attempt was taken back, and its order not delivered: %r", error, extra=known)
+                return
+            await asyncio.sleep(TRY_AGAIN_S)
+
+    def _holder_of(self, task: Task) -> SupervisorSession | None:
+        others = (session for session in self.sessions.values() if session.stream_id != task.stream_id)
+        return next((session for session in others if session.holds(task)), None)
 
     def _conclude(self, session: SupervisorSession) -> None:
         """What the end of a stream means for the attempts it carried."""

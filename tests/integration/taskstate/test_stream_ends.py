@@ -14,13 +14,13 @@ import pytest
 from taskstate.v1 import worker_service_pb2 as pb
 
 from services.taskstate.api.session import SessionTimes
-from services.taskstate.command import CancelTask, Command, ResumeAttempt, StartAttempt
+from services.taskstate.command import CancelTask, Command, ResumeAttempt, StartAttempt, SuspectAttempt
 from services.taskstate.model import Task
 from services.taskstate.pipeline import Pipeline
 from services.taskstate.service import Replica
 from services.taskstate.store import task_query
 from tests.integration.taskstate import steps
-from tests.integration.taskstate.replicas import Served, query
+from tests.integration.taskstate.replicas import Served, query, running_replica
 from tests.integration.taskstate.supervisor import Supervisor, message, start, supervising
 from tests.support.waiting import await_until
 
@@ -185,3 +185,32 @@ async def test_a_supervisor_that_takes_nothing_delays_no_order_to_another(
             await replica.workers.drain()
             assert _cancels(stuck) == []
         await await_until(lambda: _cancels(stuck), what="the order held back")
+
+
+async def test_an_attempt_that_a_frozen_replica_moved_away_late_is_taken_back(
+    served: Served, database_url: str
+) -> None:
+    replica = served.replica
+    task_id = await queued(replica)
+    ask = start(task_id)
+    async with running_replica(database_url) as frozen, supervising(served.target) as worker:
+        token = (await worker.started_by(ask)).fencing_token
+        stream_id = (await current(replica, task_id)).stream_id
+        # The same start, sent before to the other replica, which stood still and goes on now; its stream is long gone.
+        late = steps.start(frozen, task_id, start_id=ask.start.start_id, stream_id="gone")
+        await steps.put_one(frozen, late)
+        broken = SuspectAttempt(
+            task_id=task_id,
+            actor="test",
+            replica_id=frozen.replica_id,
+            stream_id="gone",
+            grace_s=2,
+            lease_s=20,
+        )
+        assert (await steps.put_one(frozen, broken)).suspect_until is not None
+
+        async def is_back() -> bool:
+            task = await current(replica, task_id)
+            return (task.stream_id, task.suspect_until, task.fencing_token) == (stream_id, None, token)
+
+        await await_until(is_back, what="the stream that holds the attempt carries it again")
