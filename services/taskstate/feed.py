@@ -258,8 +258,11 @@ class Feed:
         found.reverse()
         return found
 
-    def progressed_after(self, revision: int) -> list[Task]:
-        """The newest progress of active tasks after a revision, oldest first, as far as this feed has seen it."""
+    def progressed_after(self, revision: int, task_ids: frozenset[str] = frozenset()) -> list[Task]:
+        """The newest progress of active tasks (or of these) after a revision, oldest first, as far as this feed knows it."""
+        if task_ids:
+            named = (self.progress[task_id] for task_id in task_ids if task_id in self.progress)
+            return sorted((task for task in named if task.revision > revision), key=lambda task: task.revision)
         found: list[Task] = []
         for task in reversed(self.progress.values()):
             if task.revision <= revision:

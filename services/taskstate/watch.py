@@ -144,7 +144,9 @@ class Watch:
         """Catch up in pages; progress comes with the last."""
         while True:
             async with self._feed.catching_up:
-                read = await self._database.read(feed_read.read_after, self.cursor, self._progress_cursor, READ_MAX)
+                read = await self._database.read(
+                    feed_read.read_after, self.cursor, self._progress_cursor, READ_MAX, self._wanted.task_ids
+                )
             if self.cursor < read.head.compacted:
                 raise Compacted(read.head.compacted)
             changes = _changes(read.events, read.tasks, self._wanted)
@@ -168,7 +170,7 @@ class Watch:
         return _changes(events, tasks, self._wanted)
 
     def _progress(self) -> Iterable[Change]:
-        progressed = self._feed.progressed_after(self._progress_cursor)
+        progressed = self._feed.progressed_after(self._progress_cursor, self._wanted.task_ids)
         self._progress_cursor = max(self._progress_cursor, self._feed.progress_revision)
         return [Change(task.revision, None, task) for task in progressed if self._wanted.matches(task)]
 

@@ -20,10 +20,14 @@ from services.taskstate.store.schema import ACTIVE
 
 _HEAD = text("select n, compacted, clock_timestamp() as now from revision")
 _EVENTS = text("select * from event where revision > :after order by revision limit :limit")
+_EVENTS_OF = text("""
+select * from event where task_id = any(cast(:ids as uuid[])) and revision > :after order by revision limit :limit
+""")
 _TASKS = text(f"{rows.SELECT_TASK} where s.task_id = any(cast(:ids as uuid[]))")
-_PROGRESSED = text(f"""
-{rows.SELECT_TASK}
-where s.{ACTIVE} and s.revision > s.event_revision and s.revision > :after and s.revision <= :upto order by s.revision
+_IS_PROGRESS = f"s.{ACTIVE} and s.revision > s.event_revision and s.revision > :after and s.revision <= :upto"
+_PROGRESSED = text(f"{rows.SELECT_TASK} where {_IS_PROGRESS} order by s.revision")
+_PROGRESSED_OF = text(f"""
+{rows.SELECT_TASK} where s.task_id = any(cast(:ids as uuid[])) and {_IS_PROGRESS} order by s.revision
 """)
 """Where the newest change is a transition there is no progress to tell: the transition brings its whole task."""
 
@@ -54,20 +58,26 @@ def read_head(connection: Connection) -> Head:
     return Head(row.n, row.compacted, row.now)
 
 
-def read_after(connection: Connection, after: int, progress_after: int, limit: int) -> FeedRead:
+def read_after(
+    connection: Connection, after: int, progress_after: int, limit: int, task_ids: frozenset[str] = frozenset()
+) -> FeedRead:
     """What came after a revision: at most `limit` transitions; progress only when no transition was left for later.
 
-    Progress has a cursor of its own, `progress_after`, which stays where it was until the last page brings it.
+    Progress has a cursor of its own, `progress_after`, which stays where it was until the last page brings it. With
+    `task_ids` only of these: thousands that watch one task each must not each read about all.
     """
+    only = {"ids": _array(task_ids)} if task_ids else {}
     head = read_head(connection)
     if head.revision <= progress_after:
         return FeedRead(head, head.revision, (), {}, ())
-    events = [rows.event_from_row(row) for row in connection.execute(_EVENTS, {"after": after, "limit": limit})]
+    found = connection.execute(_EVENTS_OF if only else _EVENTS, {"after": after, "limit": limit} | only)
+    events = [rows.event_from_row(row) for row in found]
     upto = events[-1].revision if len(events) == limit else head.revision
     progressed = []
     tasks: dict[str, Task] = {}
     if upto == head.revision:
-        for row in connection.execute(_PROGRESSED, {"after": progress_after, "upto": upto}):
+        span = {"after": progress_after, "upto": upto}
+        for row in connection.execute(_PROGRESSED_OF if only else _PROGRESSED, span | only):
             task = rows.task_from_row(row)
             tasks[task.task_id] = task
             progressed.append(task.task_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from services.taskstate.filters import TaskFilter
 from services.taskstate.model import EventKind, TaskState, TaskType
 from services.taskstate.service import Replica
 from services.taskstate.store import batch as store
+from services.taskstate.store import feed_read
 from services.taskstate.watch import CHECKPOINT_S, Compacted, FutureRevision, ReplicaStopping
 from tests.integration.taskstate import steps
 from tests.integration.taskstate.replicas import database_away, newest_revision, query, running_replica
@@ -389,3 +391,28 @@ async def test_a_large_result_is_left_out_on_whichever_replica(replica: Replica,
             await watcher.reaches(ended.revision)
             shown = [change.task for change in watcher.changes if change.event and change.task]
             assert [(task.result, task.result_size) for task in shown] == [('"small"', 7), (None, 20_002)]
+
+
+async def test_who_names_tasks_catches_up_with_these_alone(
+    replica: Replica, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, other = await steps.run_to_start(replica), await steps.run_to_start(replica)
+    for task in (wanted, other):
+        await steps.put_one(replica, steps.progress(task.task_id, task.fencing_token, 5))
+    seen: list[set[str]] = []
+    read_after = feed_read.read_after
+
+    def noted(*args: Any) -> Any:
+        read = read_after(*args)
+        seen.append({*read.tasks, *(event.task_id for event in read.events)})
+        return read
+
+    async with running_replica(database_url) as restarted:
+        monkeypatch.setattr("services.taskstate.watch.feed_read.read_after", noted)
+        async with watching(restarted, 0, task_ids=frozenset({wanted.task_id})) as watcher:
+            await watcher.reaches(newest_revision(database_url))
+        assert watcher.revisions == event_revisions(database_url, 0, "task_id = %s", wanted.task_id)
+        assert [(task.task_id, task.done) for task in watcher.progress] == [(wanted.task_id, 5)]
+    assert {wanted.task_id} in seen
+    # The feed's own reads may be among these; none of them reads what a named watcher need not.
+    assert all(other.task_id not in tasks for tasks in seen)
