@@ -13,7 +13,9 @@ class TaskStateSettings(ServiceSettings):
 
     database_url: str = Field(min_length=1, description="for example postgresql://user:password@host/taskstate")
     grpc_port: Port = Field(50051, description="port of the gRPC API")
-    database_pool_size: int = Field(8, ge=2, le=64, description="connections beside the pipeline's own, 2 to 64")
+    database_pool_size: int = Field(
+        8, ge=2, le=64, description="connections for readers and what workers record, 2 to 64; five more are fixed"
+    )
     lease_ttl_seconds: float = Field(20.0, gt=0, le=600, description="how long a replica's lease holds")
     heartbeat_interval_seconds: float = Field(5.0, gt=0, le=60, description="how often supervisors send heartbeats")
     stream_grace_seconds: float = Field(
