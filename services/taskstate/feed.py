@@ -32,6 +32,8 @@ QUIET_S = 0.025
 READ_MAX = 500
 CATCHING_UP_MAX = 4
 """How many watchers read the tables at once, so that other reads find a connection while thousands reconnect."""
+NO_TRANSITIONS = 2**63 - 1
+"""Beyond every revision: a read after it brings progress alone."""
 EVERYTHING = "*"
 DISPATCHABLE = "dispatchable"
 """The key woken when a task may have become due: one was accepted, a slot or a place in a queue became free."""
@@ -158,7 +160,10 @@ class Feed:
         self.progress_revision = committed.to_revision
 
     async def _begin(self) -> bool:
-        head = await self._database.read(feed_read.read_head)
+        # The progress of all that is active, too: who resumes from here on may have missed it on another replica.
+        read = await self._database.read(feed_read.read_after, NO_TRANSITIONS, 0, READ_MAX)
+        head = read.head
+        self.progress = {task_id: read.tasks[task_id] for task_id in read.progressed}
         self.revision = self.progress_revision = self._ring_start = self._begun = head.revision
         self.compacted = head.compacted
         self._confirm(head.time)

@@ -416,3 +416,15 @@ async def test_who_names_tasks_catches_up_with_these_alone(
     assert {wanted.task_id} in seen
     # The feed's own reads may be among these; none of them reads what a named watcher need not.
     assert all(other.task_id not in tasks for tasks in seen)
+
+
+async def test_a_replica_that_has_just_begun_knows_the_progress_from_before(
+    replica: Replica, database_url: str
+) -> None:
+    task = await steps.run_to_start(replica)
+    await steps.put_one(replica, steps.progress(task.task_id, task.fencing_token, 5))
+    cursor = (await steps.put_one(replica, steps.create())).revision
+    async with running_replica(database_url) as restarted, watching(restarted, cursor) as watcher:
+        await await_until(lambda: watcher.progress, what="the progress it may have missed")
+        assert [(told.task_id, told.done) for told in watcher.progress] == [(task.task_id, 5)]
+        assert watcher.revisions == []
