@@ -6,6 +6,7 @@ Session-scoped and lazy: a run of unit tests alone starts no server. With xdist 
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -18,6 +19,11 @@ from services.up.embedded_postgres import EmbeddedPostgres
 from services.up.embedded_redis import EmbeddedRedis
 from tests.support.processes import Processes, ProcessStarter
 from tests.support.servers import running_postgres, running_redis, temporary_data_folder
+
+# Whoever starts the suite in the background of a script makes it ignore SIGINT, and all it starts would inherit that: what
+# Ctrl-C does could not be tested.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TEMPLATE = "taskstate_template"
 _numbers = itertools.count(1)

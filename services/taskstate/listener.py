@@ -57,7 +57,8 @@ class Listener:
                 log.info("the listening connection broke: %s", error, extra={"event": "listen_broken"})
                 broken.set()
                 return
-            revisions = [int(notify.payload) for notify in connection.notifies]
+            # A payload that is no number is not ours; the feed's own polling tells what it may have meant.
+            revisions = [int(notify.payload) for notify in connection.notifies if notify.payload.isdecimal()]
             connection.notifies.clear()
             if revisions:
                 self._on_notify(max(revisions))

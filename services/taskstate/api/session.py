@@ -37,6 +37,7 @@ from services.taskstate.records import Records
 log = logging.getLogger(__name__)
 
 MESSAGES_MAX = 1000
+HELLO_TIMEOUT_S = 10.0
 COMMANDS_MAX = 10_000
 """Commands of one request; a heartbeat has one for each attempt. The pipeline takes 20,000 at once and would refuse more
 for ever."""
@@ -78,7 +79,7 @@ class SupervisorSession:
 
     async def run(self, requests: AsyncIterator[service_pb.SessionRequest]) -> None:
         """Carry the conversation until either side ends it."""
-        while (request := await self._next(requests)) is not None:
+        while (request := await self._in_time(self._next(requests))) is not None:
             if len(request.messages) > MESSAGES_MAX:
                 raise _protocol(f"A request may carry at most {MESSAGES_MAX} messages.", "messages")
             messages = list(request.messages)
@@ -91,6 +92,14 @@ class SupervisorSession:
                 return
         if self.holder is None:
             raise _protocol("The session ended before its hello.", "hello")
+
+    async def _in_time(self, reading: Awaitable[service_pb.SessionRequest | None]) -> service_pb.SessionRequest | None:
+        """What is read; a caller without a hello must not hold a place among the sessions for ever."""
+        try:
+            async with asyncio.timeout(None if self.holder else HELLO_TIMEOUT_S):
+                return await reading
+        except TimeoutError:
+            raise _protocol(f"No hello came within {HELLO_TIMEOUT_S:g} s.", "hello") from None
 
     async def order(self, task_id: str, order: service_pb.ServerMessage) -> None:
         """Send an order about an attempt; one whose start is not answered yet waits for that answer."""

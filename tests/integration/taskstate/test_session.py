@@ -15,6 +15,7 @@ from services.taskstate.store import task_query
 from tests.integration.taskstate import steps, supervisor
 from tests.integration.taskstate.replicas import Served, newest_revision, query, served_replica
 from tests.integration.taskstate.supervisor import Supervisor, hello, message, start, supervising
+from tests.support.waiting import await_until
 
 
 @pytest.fixture
@@ -71,6 +72,16 @@ async def test_a_session_begins_with_a_hello(served: Served, first: str) -> None
             await speaker._call.done_writing()
         assert await speaker.ended() is grpc.StatusCode.INVALID_ARGUMENT
         assert "hello" in await speaker.details
+
+
+async def test_a_caller_that_says_nothing_does_not_keep_its_place(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.taskstate.api.session.HELLO_TIMEOUT_S", 0.1)
+    async with supervising(served.target, greeted=False) as silent:
+        assert await silent.ended() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "No hello" in await silent.details
+    await await_until(lambda: not served.replica.workers.sessions)
 
 
 async def test_a_second_hello_ends_the_session(worker: Supervisor) -> None:
