@@ -20,10 +20,11 @@ from services.up.embedded_redis import EmbeddedRedis
 from tests.support.processes import Processes, ProcessStarter
 from tests.support.servers import running_postgres, running_redis, temporary_data_folder
 
-# Whoever starts the suite in the background of a script makes it ignore SIGINT, and all it starts would inherit that: what
-# Ctrl-C does could not be tested.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever starts the suite in the background of a script, or under nohup, makes it ignore these signals, and all it starts
+# would inherit that: what they do could not be tested.
+for _number, _default in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _default)
 
 TEMPLATE = "taskstate_template"
 _numbers = itertools.count(1)

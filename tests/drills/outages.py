@@ -27,6 +27,8 @@ def through(stack: Stack, seconds: float, harm: Callable[[], None]) -> int:
             ended = eventually(lambda task_id=task_id: client.wait(task_id, timeout=seconds + 120), 120)  # type: ignore[misc]
             assert ended.state == pb.TASK_STATE_SUCCEEDED, ended
             assert ended.attempt == 1, ended
+            # The exit is the last word of its audit trail; a trail read before it would be compared too early.
+            wait_until(lambda task_id=task_id: eventually(lambda: client.get(task_id)).gone, 30, what="the exit")  # type: ignore[misc]
         return watcher.check(client, tasks)
 
 

@@ -4,10 +4,10 @@ The sending thread hears of the request and sends a signal to the main thread, w
 instructions, also out of a sleep or another wait; the handler raises. SIGURG, because nobody uses it and its default is
 to be ignored: one that comes too late harms nothing.
 
-The exception is not raised where it would do harm: where logging or threading have a lock and are not yet, or no longer,
-within the block that releases it; and in this package's own frames, which are the moments before the task's first and
-after its last instruction, and inside a context's methods. So a task that has returned has finished, whatever comes. The
-sender asks again until it was raised.
+The exception is not raised where it would do harm: where logging, threading or a tracer have a lock and are not yet, or no
+longer, within the block that releases it; and in this package's own frames, which are the moments before the task's first
+and after its last instruction, and inside a context's methods. So a task that has returned has finished, whatever comes.
+The sender asks again until it was raised.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ SIGNAL: Final = signal.SIGURG
 HEARD_TIMEOUT_S: Final = 0.5
 """How long the main thread may take to hear of the request before other threads are told without it."""
 ASK_INTERVAL_S: Final = 0.01
-_NOT_IN: Final = ("logging", "taskstate.context", "taskstate.worker")
+_NOT_IN: Final = ("coverage", "logging", "taskstate.context", "taskstate.worker")
+"""A tracer's own Python runs between the task's instructions, and takes a lock in one function that it releases in another:
+raised there, the whole process stood still (coverage 7 did)."""
 _NOT_IN_METHODS: Final = {("threading", "__enter__"), ("threading", "__exit__")}
 
 
