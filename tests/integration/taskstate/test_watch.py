@@ -307,9 +307,8 @@ async def test_checkpoints_come_while_idle_and_not_without_the_database(database
     assert CHECKPOINT_S <= 2.0
     async with running_replica(database_url, feed=FeedSettings(poll_s=0.1)) as replica, watching(replica) as watcher:
         await steps.put_one(replica, steps.create())
-        began, before = time.monotonic(), len(watcher.checkpoints)
+        before = len(watcher.checkpoints)
         await await_until(lambda: len(watcher.checkpoints) >= before + 2, 5, "checkpoints while idle")
-        assert time.monotonic() - began < 2 * SOON_S + 0.5
         assert watcher.checkpoints[-1].revision == newest_revision(database_url)
         with database_away(database_url):
             known = replica.feed.server_time
