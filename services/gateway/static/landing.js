@@ -222,7 +222,7 @@ function paint() {
     if (entry.section !== section) {
       // Rows move only when their state does, never under a reader's pointer for any other cause.
       entry.section = section;
-      if (section === "ended") $("ended").prepend(entry.row);
+      if (section === "ended") placeEnded(entry);
       else if ($(section).rows.length < ROWS_MAX) $(section).append(entry.row);
     }
     if (focused) entry.row.querySelector("a")?.focus();
@@ -231,6 +231,14 @@ function paint() {
   dirty.clear();
   trimEnded();
   paintCounts();
+}
+
+/** The newest end stands first, also among those that were read as a list, which comes by creation. */
+function placeEnded(entry) {
+  const end = Date.parse(entry.task.end_time);
+  entry.row.dataset.end = String(end);
+  const older = [...$("ended").rows].find((row) => Number(row.dataset.end) < end);
+  $("ended").insertBefore(entry.row, older ?? null);
 }
 
 function trimEnded() {
